@@ -1,0 +1,8 @@
+//! Command line.
+
+use std::process::ExitCode;
+
+/// Runs the command line.
+pub fn run() -> ExitCode {
+    ExitCode::SUCCESS
+}
