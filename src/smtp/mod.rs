@@ -8,3 +8,4 @@ pub mod parameter;
 pub mod path;
 pub mod reply;
 pub mod transaction;
+pub mod xforward;
