@@ -6,26 +6,23 @@
 
 use std::collections::BTreeSet;
 
-use super::plan::Treatment;
+use super::plan::{Cause, Treatment};
 use super::settings::{Shadow, Stops, Stream};
 use super::streams::Declared;
-use crate::consent::fold::Standing;
-use crate::consent::permit::{Permit, ProofId, Wanted, permit};
-use crate::consent::reason::{Action, Basis, Reason};
-use crate::consent::stream::StreamKind;
-use crate::consent::subject::Subject;
+use super::survey::Uninspectable;
+use crate::consent::{Action, Basis, Permit, ProofId, Reason, Standing, StreamFacts, StreamKind, Subject, Wanted, WithdrawalLink, permit};
 
 /// What one recipient's copy is decided by.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// Whose mail it is.
     pub stream: &'a Stream,
-    /// Looking on instead of acting, today.
-    pub shadow: Option<&'a Shadow>,
+    /// Whether a controller is known for it.
+    pub assigned: bool,
     /// The operator's stops.
     pub stops: Stops,
     /// Whether the recipient can withdraw by a link in this mail, where the stream asks for one (D10).
-    pub withdrawal: bool,
+    pub withdrawal: WithdrawalLink,
     /// Whether the ledger takes lines: without one nothing is kept (DESIGN 5 "Ledger").
     pub ledger: bool,
     /// Whether mail of this stream that cannot be examined was first seen longer than `hold_limit` ago.
@@ -38,9 +35,9 @@ pub enum Matter<'a> {
     /// A finding at a host, which can be taken out.
     Finding(&'a str),
     /// A finding at a host, in a part that cannot be edited, and why.
-    Fixed(&'a str, Reason),
+    Fixed(&'a str, Uninspectable),
     /// A part that no reading sees through, and why.
-    Blind(Reason),
+    Blind(Uninspectable),
 }
 
 /// What is done about one matter for one recipient.
@@ -52,74 +49,79 @@ pub struct Decision {
     pub basis: Option<Basis>,
     /// Why not.
     pub reason: Option<Reason>,
-    /// The proof a keep rests on.
-    pub proof: Option<ProofId>,
+    /// Why its part cannot be inspected or edited, where that is what decided.
+    pub uninspectable: Option<Uninspectable>,
+    /// The records it rests on.
+    pub proofs: Vec<ProofId>,
 }
 
 impl Decision {
-    fn against(action: Action, reason: Reason) -> Self {
-        Self { action, basis: None, reason: Some(reason), proof: None }
-    }
-
     /// Whether the tracker stays.
     pub fn keeps(&self) -> bool {
         self.action == Action::Kept
     }
 }
 
-/// Who the recipient is to the controller: the states, or that they could not be asked.
+/// Who the recipient is to the controller: the states, or why they could not be asked.
 pub type Asked<'a> = Result<&'a Standing, Reason>;
 
 /// The decision about one matter for one recipient.
 pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decision {
-    let host = match matter {
-        Matter::Finding(host) | Matter::Fixed(host, _) => host,
+    let (host, blind) = match matter {
+        Matter::Finding(host) => (host, None),
+        Matter::Fixed(host, why) => (host, Some(why)),
         // Nobody knows what is in it: what is declared for all hosts, else every purpose.
-        Matter::Blind(_) => "",
+        Matter::Blind(why) => ("", Some(why)),
     };
-    let because = match allowed(host, asked, facts) {
-        Ok((basis, proof)) => return Decision { action: Action::Kept, basis: Some(basis), reason: None, proof: Some(proof) },
-        Err(reason) => reason,
+    let (reason, proofs) = match allowed(host, asked, facts) {
+        Permit::Kept { basis, proofs } => {
+            return Decision { action: Action::Kept, basis: Some(basis), reason: None, uninspectable: None, proofs };
+        }
+        Permit::Stripped { reason, record } => (reason, record.into_iter().collect()),
     };
-    match matter {
-        Matter::Finding(_) => Decision::against(Action::Stripped, because),
-        Matter::Fixed(_, Reason::Signed) => Decision::against(Action::Rejected, Reason::Signed),
-        Matter::Fixed(_, why) | Matter::Blind(why) => Decision::against(uninspectable(facts), why),
-    }
+    let action = match blind {
+        None => Action::Stripped,
+        Some(Uninspectable::Signed) => Action::Rejected,
+        Some(_) => uninspectable(facts.stream.kind),
+    };
+    Decision { action, basis: None, reason: Some(reason), uninspectable: blind, proofs }
 }
 
-fn allowed(host: &str, asked: Asked<'_>, facts: &Facts<'_>) -> Result<(Basis, ProofId), Reason> {
-    if facts.stops.strip_all {
-        return Err(Reason::StripAll);
-    }
+fn allowed(host: &str, asked: Asked<'_>, facts: &Facts<'_>) -> Permit {
+    let stripped = |reason| Permit::Stripped { reason, record: None };
     if !facts.ledger {
-        return Err(Reason::LedgerUnavailable);
+        return stripped(Reason::LedgerUnavailable);
     }
-    let standing = asked?;
+    let standing = match asked {
+        Ok(standing) => standing,
+        Err(reason) => return stripped(reason),
+    };
     let wanted = match facts.stream.declared(host) {
-        Declared::Purposes(purposes) => Wanted::Purposes(purposes),
+        Declared::Purposes(purposes) => Wanted::Declared(purposes),
         Declared::Undeclared => Wanted::Undeclared,
     };
-    match permit(wanted, standing, facts.stream.kind) {
-        Permit::Kept { basis, proof } if facts.withdrawal => Ok((basis, proof)),
-        Permit::Kept { .. } => Err(Reason::NoWithdrawalLink),
-        Permit::Stripped { reason } => Err(reason),
-    }
+    let law = StreamFacts {
+        kind: facts.stream.kind,
+        assigned: facts.assigned,
+        strip_all: facts.stops.strip_all,
+        withdrawal_link: facts.withdrawal,
+        // No profile is loaded that could exempt it.
+        auth_security_exempt: false,
+    };
+    permit(wanted, standing, &law)
 }
 
 /// What an uninspectable part means by kind of stream (DESIGN 4).
-fn uninspectable(facts: &Facts<'_>) -> Action {
-    match facts.stream.kind {
+fn uninspectable(kind: StreamKind) -> Action {
+    match kind {
         StreamKind::Marketing | StreamKind::Prospecting | StreamKind::ConsentRequest => Action::Rejected,
         StreamKind::Requested | StreamKind::Authentication => Action::Held,
     }
 }
 
 /// Whether decisions act on this recipient: always, but for the share of a shadow that only looks on.
-pub fn enforced(shadow: Option<&Shadow>, subject: Option<&Subject>) -> bool {
-    let Some(shadow) = shadow else { return true };
-    // A recipient without a subject is nobody in particular: looked on like the rest.
-    subject.is_some_and(|subject| subject.percentile() < shadow.share_percent)
+pub fn enforced(shadow: Option<&Shadow>, subject: &Subject) -> bool {
+    shadow.is_none_or(|shadow| subject.percentile() < shadow.share_percent)
 }
 
 /// What all decisions about one recipient make of the copy. `emptiable[i]`: the part of matter `i` can be emptied because a
@@ -129,29 +131,29 @@ pub fn treatment(decisions: &[Decision], matters: &[Place], facts: &Facts<'_>) -
     let mut empty = BTreeSet::new();
     let mut held = None;
     for (decision, place) in decisions.iter().zip(matters) {
-        let reason = decision.reason.unwrap_or(Reason::Uninspectable);
+        let cause = Cause { reason: decision.reason.unwrap_or(Reason::Uninspectable), uninspectable: decision.uninspectable };
         match decision.action {
             Action::Kept => {}
-            Action::Rejected => return Treatment::Rejected(reason),
+            Action::Rejected => return Treatment::Rejected(cause),
             Action::Held => match place {
                 Place::Part { part, emptiable: true } => {
                     empty.insert(*part);
                 }
-                Place::Part { .. } | Place::Finding(_) if facts.hold_over => return Treatment::Rejected(reason),
-                Place::Part { .. } | Place::Finding(_) => held = Some(reason),
+                Place::Part { .. } | Place::Finding(_) if facts.hold_over => return Treatment::Rejected(cause),
+                Place::Part { .. } | Place::Finding(_) => held = Some(cause),
             },
-            Action::Stripped | Action::Reduced | Action::Counted | Action::Deidentified => match place {
+            Action::Stripped | Action::WouldStrip | Action::Reduced | Action::Counted | Action::Deidentified => match place {
                 Place::Finding(finding) => {
                     strip.insert(*finding);
                 }
-                Place::Part { .. } => return Treatment::Rejected(reason),
+                Place::Part { .. } => return Treatment::Rejected(cause),
             },
         }
     }
     let treatment = Treatment::Forward { strip, empty };
     match held {
-        Some(reason) => Treatment::Held(reason),
-        None if facts.stops.hold_edits && treatment.changes() => Treatment::Held(Reason::HoldEdits),
+        Some(cause) => Treatment::Held(cause),
+        None if facts.stops.hold_edits && treatment.changes() => Treatment::Held(Cause { reason: Reason::HoldEdits, uninspectable: None }),
         None => treatment,
     }
 }

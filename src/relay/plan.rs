@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::consent::reason::Reason;
+use super::survey::Uninspectable;
+use crate::consent::Reason;
 use crate::mime::splice::Spliced;
 
 /// One variant and whom it is for.
@@ -28,9 +29,18 @@ pub enum Treatment {
         empty: BTreeSet<usize>,
     },
     /// 451: later, perhaps.
-    Held(Reason),
+    Held(Cause),
     /// 550: not as it is.
-    Rejected(Reason),
+    Rejected(Cause),
+}
+
+/// Why a copy does not go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cause {
+    /// Why the tracker may not leave.
+    pub reason: Reason,
+    /// Why it cannot be taken out.
+    pub uninspectable: Option<Uninspectable>,
 }
 
 impl Treatment {
@@ -47,10 +57,10 @@ impl Treatment {
     /// The stricter of two, for one body that serves both (`mixed_consent = "strictest"`).
     fn strictest(self, other: &Self) -> Self {
         match (self, other) {
-            (Self::Rejected(reason), _) => Self::Rejected(reason),
-            (_, Self::Rejected(reason)) => Self::Rejected(*reason),
-            (Self::Held(reason), _) => Self::Held(reason),
-            (_, Self::Held(reason)) => Self::Held(*reason),
+            (Self::Rejected(cause), _) => Self::Rejected(cause),
+            (_, Self::Rejected(cause)) => Self::Rejected(*cause),
+            (Self::Held(cause), _) => Self::Held(cause),
+            (_, Self::Held(cause)) => Self::Held(*cause),
             (Self::Forward { mut strip, mut empty }, Self::Forward { strip: more, empty: emptier }) => {
                 strip.extend(more);
                 empty.extend(emptier);
@@ -107,7 +117,7 @@ mod tests {
     fn the_strictest_body_serves_everybody() {
         let groups = strictest(&[strip(&[1]), strip(&[]), strip(&[0])]);
         assert_eq!(groups, [Group { recipients: vec![0, 1, 2], treatment: strip(&[0, 1]) }]);
-        let held = Treatment::Held(Reason::Uninspectable);
+        let held = Treatment::Held(Cause { reason: Reason::NoConsent, uninspectable: Some(Uninspectable::Charset) });
         assert_eq!(strictest(&[strip(&[1]), held.clone()]).first().map(|group| group.treatment.clone()), Some(held));
     }
 }
