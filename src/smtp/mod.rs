@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod command;
 pub mod extensions;
 pub mod parameter;
 pub mod path;
