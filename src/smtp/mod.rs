@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 pub mod command;
+pub mod data;
 pub mod extensions;
 pub mod parameter;
 pub mod path;
