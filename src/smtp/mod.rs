@@ -7,5 +7,7 @@ pub mod extensions;
 pub mod parameter;
 pub mod path;
 pub mod reply;
+pub mod reply_reader;
+pub mod stuffing;
 pub mod transaction;
 pub mod xforward;
