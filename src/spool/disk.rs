@@ -86,8 +86,10 @@ pub(super) fn remove(path: &Path) -> Result<(), SpoolError> {
 
 /// Syncs the directory a file lies in, so that its name survives a power loss.
 pub(super) fn sync_parent(path: &Path) -> Result<(), SpoolError> {
-    let directory = path.parent().unwrap_or(path);
-    sync_directory(directory)
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => sync_directory(directory),
+        _ => sync_directory(Path::new(".")),
+    }
 }
 
 /// Syncs a directory.

@@ -186,6 +186,11 @@ impl Spool {
             disk::make_directory(&directory)?;
         }
         disk::sync_directory(&layout.directory)?;
+        // The name of the spool itself. Its parent may be closed to us (a state directory made by the service
+        // manager, which is durable by then), so this one may fail.
+        if let Err(error) = disk::sync_parent(&layout.directory) {
+            tracing::debug!(%error, "could not sync the directory above the spool");
+        }
         let index = recovery::recover(&layout, settings)?;
         let holds = Holds::open(&layout.directory, settings.expire_after_seconds);
         Ok(Arc::new(Self {
