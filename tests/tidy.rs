@@ -385,10 +385,10 @@ fn empty_names(sources: &[Source]) -> Vec<String> {
             complaints.push(format!("{}: the file's name says nothing", source.path));
         }
         for line in source.text.lines() {
-            if let Some((kind, name)) = declared(line) {
-                if empty_name(kind, &name) {
-                    complaints.push(format!("{}: {kind} {name}", source.path));
-                }
+            if let Some((kind, name)) = declared(line)
+                && empty_name(kind, &name)
+            {
+                complaints.push(format!("{}: {kind} {name}", source.path));
             }
         }
     }
