@@ -6,16 +6,26 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Relay;
 use super::journey::Journey;
 use super::plan::Parcel;
-use crate::mime::splice::Spliced;
-use crate::next_hop::{Fate, Transit};
+use crate::next_hop::{Fate, Line, Transit};
 use crate::smtp::reply::{Reply, Severity};
 use crate::smtp::replies;
 use crate::spool::Prepared;
+
+/// What is open towards the next hop.
+enum Way {
+    /// A transaction whose envelope is accepted.
+    Envelope(Transit),
+    /// A connection between transactions.
+    Line(Line),
+    /// Nothing.
+    None,
+}
 
 /// Who keeps what is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +41,7 @@ pub(super) enum Keeper {
 /// What there is to deliver.
 pub(super) struct Load<'a> {
     /// The message as the client sent it, for the spool.
-    pub original: &'a Spliced,
+    pub message: &'a Bytes,
     /// One variant each.
     pub parcels: &'a [Parcel],
     /// Whether forward-paths beside the parcels will be owed or reported (rejected, held).
@@ -58,72 +68,93 @@ impl Relay {
             give_back(live).await;
             return delivery;
         }
-        let mut live = live;
+        let mut way = match live {
+            // One transaction for everybody, and the next hop has the envelope already.
+            Some(transit) if one_for_all(&load, journey) => Way::Envelope(transit),
+            Some(transit) => Way::Line(transit.reset().await),
+            None => Way::None,
+        };
         for parcel in load.parcels {
-            let ours = if parcel.recipients.len() == journey.rcpts.len() { live.take() } else { None };
-            if ours.is_none() {
-                give_back(live.take()).await;
-            }
-            self.deliver_parcel(journey, &load, parcel, ours, keeper, &mut delivery).await;
+            way = self.deliver_parcel(journey, &load, parcel, way, keeper, &mut delivery).await;
             if keeper == Keeper::WriteAhead && !delivery.any_taken() {
                 // Nothing taken by the first: its reply is the answer, the others were not begun.
                 break;
             }
         }
-        give_back(live).await;
         delivery
     }
 
-    async fn deliver_parcel(&self, journey: &Journey, load: &Load<'_>, parcel: &Parcel, live: Option<Transit>, keeper: Keeper, delivery: &mut Delivery) {
-        let (mut transit, accepted) = match live {
-            Some(transit) => (transit, parcel.recipients.clone()),
-            None => match self.envelope_again(journey, parcel, delivery).await {
-                Some(opened) => opened,
-                None => return,
+    async fn deliver_parcel(&self, journey: &Journey, load: &Load<'_>, parcel: &Parcel, way: Way, keeper: Keeper, delivery: &mut Delivery) -> Way {
+        let (transit, accepted) = match way {
+            Way::Envelope(transit) => (transit, parcel.recipients.clone()),
+            Way::Line(line) => match self.envelope_again(journey, load, parcel, Some(line), delivery).await {
+                Ok(opened) => opened,
+                Err(way) => return way,
+            },
+            Way::None => match self.envelope_again(journey, load, parcel, None, delivery).await {
+                Ok(opened) => opened,
+                Err(way) => return way,
             },
         };
         let all_again = accepted.len() == parcel.recipients.len();
         if keeper == Keeper::WriteAhead && !all_again && delivery.prepared.is_none() && !self.prepare(journey, load, delivery).await {
-            transit.reset().await;
-            return;
+            return Way::Line(transit.reset().await);
         }
-        let fates = transit.data(&parcel.variant, load.deadline).await;
+        let (fates, line) = transit.data(&parcel.variant, load.deadline).await;
         for (recipient, fate) in accepted.into_iter().zip(fates) {
+            if matches!(fate, Fate::Unknown(_)) {
+                tracing::warn!(id = %journey.id, "possible duplicate: the dot was sent and not answered");
+            }
             delivery.set(recipient, fate);
         }
+        Way::Line(line)
     }
 
-    /// MAIL and RCPT for one parcel over a connection of our own. `None`: nobody was accepted, the fates say why.
-    async fn envelope_again(&self, journey: &Journey, parcel: &Parcel, delivery: &mut Delivery) -> Option<(Transit, Vec<usize>)> {
+    /// MAIL and RCPT for one parcel again. `Err`: nobody was accepted, the fates say why.
+    async fn envelope_again(
+        &self,
+        journey: &Journey,
+        load: &Load<'_>,
+        parcel: &Parcel,
+        line: Option<Line>,
+        delivery: &mut Delivery,
+    ) -> Result<(Transit, Vec<usize>), Way> {
         let rcpts: Vec<_> = parcel.recipients.iter().filter_map(|index| journey.rcpts.get(*index).cloned()).collect();
-        let (transit, replies) = match self.next_hop.rerun(&journey.mail, &rcpts, &journey.client.xforward, &parcel.variant).await {
+        let line = match line {
+            Some(line) => Ok(line),
+            None => self.next_hop.line(Some(load.deadline)).await,
+        };
+        let opened = match line {
+            Ok(line) => line.rerun(&journey.mail, &rcpts, &journey.client.xforward, &parcel.variant, load.deadline).await,
+            Err(unreachable) => Err(unreachable),
+        };
+        let (transit, replies) = match opened {
             Ok(opened) => opened,
-            Err(failure) => {
-                let fate = Fate::from_reply(failure.to_reply());
+            Err(unreachable) => {
+                tracing::error!(id = %journey.id, error = %unreachable, "no transaction with the next hop");
                 for recipient in &parcel.recipients {
-                    delivery.set(*recipient, fate.clone());
+                    delivery.set(*recipient, Fate::NotNow(unreachable.to_reply()));
                 }
-                return None;
+                return Err(Way::None);
             }
         };
         let mut accepted = Vec::with_capacity(replies.len());
         for (recipient, reply) in parcel.recipients.iter().zip(replies) {
-            if reply.is_done() {
-                accepted.push(*recipient);
-            } else {
-                delivery.set(*recipient, Fate::from_reply(reply));
+            match reply.severity() {
+                Severity::Done => accepted.push(*recipient),
+                Severity::Refused => delivery.set(*recipient, Fate::Refused(reply)),
+                Severity::NotNow | Severity::GoOn => delivery.set(*recipient, Fate::NotNow(reply)),
             }
         }
         if accepted.is_empty() {
-            transit.reset().await;
-            return None;
+            return Err(Way::Line(transit.reset().await));
         }
-        Some((transit, accepted))
+        Ok((transit, accepted))
     }
 
     /// Writes the entry ahead. On failure every forward-path without a fate is answered 451 4.3.1 and nothing is sent.
     async fn prepare(&self, journey: &Journey, load: &Load<'_>, delivery: &mut Delivery) -> bool {
-        match self.spool.prepare(journey.to_envelope(), load.original.clone()).await {
+        match self.spool.prepare(journey.to_envelope(), load.message.clone()).await {
             Ok(prepared) => {
                 delivery.prepared = Some(prepared);
                 true
@@ -172,6 +203,11 @@ pub(super) fn mildest<'a>(replies: impl Iterator<Item = &'a Reply>) -> Reply {
         }
     }
     first_refusal.cloned().unwrap_or_else(replies::internal_fault)
+}
+
+/// Whether one variant serves everybody who was accepted.
+fn one_for_all(load: &Load<'_>, journey: &Journey) -> bool {
+    matches!(load.parcels, [only] if only.recipients.len() == journey.rcpts.len())
 }
 
 async fn give_back(live: Option<Transit>) {

@@ -35,7 +35,6 @@ use self::journey::{failed, still_owed, with_reply};
 use self::plan::{Parcel, Treatment};
 use self::settings::PartialReject;
 use crate::ledger::Ledger;
-use crate::mime::splice::Spliced;
 use crate::next_hop::{Fate, NextHop, Transit};
 use crate::smtp::extensions::Extensions;
 use crate::smtp::replies;
@@ -75,7 +74,7 @@ impl Relay {
     /// # Errors
     /// The reply for the greeting.
     pub async fn ready(&self) -> Result<(), Reply> {
-        if self.next_hop.extensions().await.is_some() {
+        if self.next_hop.extensions().is_some() {
             return Ok(());
         }
         match self.next_hop.reach().await {
@@ -89,7 +88,7 @@ impl Relay {
 
     /// What EHLO mirrors from the next hop: SIZE less 4 KiB for what we may add, and never more than we take ourselves.
     pub async fn extensions(&self) -> Extensions {
-        let theirs = self.next_hop.extensions().await.unwrap_or_default();
+        let theirs = self.next_hop.extensions().unwrap_or_default();
         let limit = match theirs.size {
             Some(octets) if octets > 0 => octets.saturating_sub(4096).min(self.message_octets),
             Some(_) | None => self.message_octets,
@@ -104,7 +103,7 @@ impl Relay {
 
     /// The journey of one message after the client's dot.
     async fn forward(&self, journey: &Journey, message: Bytes, live: Option<Transit>) -> Answer {
-        let deadline = deadline(self.next_hop.answer_within());
+        let deadline = deadline(self.next_hop.settings().limits.answer_within());
         let judged = match self.judge(journey, &message).await {
             Ok(judged) => judged,
             Err(reply) => return self.refuse(journey, live, reply).await,
@@ -118,8 +117,7 @@ impl Relay {
             Protocol::Smtp => Keeper::WriteAhead,
             Protocol::Lmtp => Keeper::Client,
         };
-        let original = Spliced::untouched(message);
-        let load = Load { original: &original, parcels: &judged.parcels, aside: !judged.aside.is_empty(), deadline };
+        let load = Load { message: &message, parcels: &judged.parcels, aside: !judged.aside.is_empty(), deadline };
         let delivery = self.deliver(journey, load, live, keeper).await;
         let answer = self.settle(journey, &judged.aside, delivery, keeper).await;
         self.conclude(journey, judged.intent, &answer.1, &judged.aside).await;

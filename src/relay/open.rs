@@ -101,9 +101,9 @@ impl Open {
             Ok((transit, reply)) => {
                 if reply.is_done() {
                     self.live = Some(transit);
-                    self.held_until = Some(Instant::now() + self.relay.next_hop.hold_before_data());
+                    self.held_until = Some(Instant::now() + self.relay.next_hop.settings().limits.hold_before_data());
                 } else {
-                    transit.reset().await;
+                    drop(transit.reset().await);
                 }
                 reply
             }

@@ -14,7 +14,6 @@ use super::deliver::{Keeper, Load, deadline};
 use super::dsn::{self, Failed, Report};
 use super::journey::{Journey, failed, still_owed, with_reply};
 use super::{Judged, Relay};
-use crate::mime::splice::Spliced;
 use crate::next_hop::Fate;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
@@ -87,8 +86,7 @@ impl Relay {
             }
         };
         let Judged { parcels, aside, intent } = judged;
-        let original = Spliced::untouched(owed.message.clone());
-        let load = Load { original: &original, parcels: &parcels, aside: false, deadline: deadline(self.next_hop.answer_within()) };
+        let load = Load { message: &owed.message, parcels: &parcels, aside: false, deadline: deadline(self.next_hop.settings().limits.answer_within()) };
         let delivery = self.deliver(&journey, load, None, Keeper::Spool).await;
         self.conclude(&journey, intent, &delivery.fates, &aside).await;
         for (index, recipient) in copies.into_iter().enumerate() {
@@ -135,7 +133,7 @@ impl Relay {
             original: message,
         });
         match report {
-            Ok(report) => self.next_hop.submit(&envelope.reverse_path, report, deadline(self.next_hop.answer_within())).await,
+            Ok(report) => self.next_hop.submit(&envelope.reverse_path, report, deadline(self.next_hop.settings().limits.answer_within())).await,
             Err(error) => {
                 tracing::error!(id = %envelope.id, %error, "a failed DSN could not be written");
                 Fate::NotNow(replies::internal_fault())
