@@ -5,6 +5,7 @@
 //! (RFC 5321 6.1): the caller never asks for one under a null reverse-path.
 
 use mail_builder::MessageBuilder;
+use mail_builder::headers::address::Address;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::headers::raw::Raw;
 use mail_builder::mime::MimePart;
@@ -59,7 +60,7 @@ pub fn build(report: &Report<'_>) -> std::io::Result<Vec<u8>> {
         MimePart::new(ContentType::new("text/rfc822-headers"), returned_header(report.original)).transfer_encoding("8bit"),
     ];
     MessageBuilder::new()
-        .from(("Mail Delivery System", format!("MAILER-DAEMON@{}", report.reporter)))
+        .from(Address::new_address(Some("Mail Delivery System"), format!("MAILER-DAEMON@{}", report.reporter)))
         .header("To", Raw::new(format!("<{}>", clean(report.to))))
         .subject("Undelivered mail: your message was not delivered to everybody")
         .date(report.now)
