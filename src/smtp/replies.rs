@@ -213,6 +213,22 @@ pub fn bad_sequence(why: &str) -> Reply {
     say(503, format!("5.5.1 {why}"))
 }
 
+/// 503: the client has not introduced itself.
+pub fn hello_first(protocol: Protocol) -> Reply {
+    match protocol {
+        Protocol::Smtp => bad_sequence("EHLO first"),
+        Protocol::Lmtp => bad_sequence("LHLO first"),
+    }
+}
+
+/// 500: the introduction of the other protocol (RFC 2033 4.1).
+pub fn wrong_hello(protocol: Protocol) -> Reply {
+    match protocol {
+        Protocol::Smtp => say(500, "5.5.1 This is SMTP: use EHLO"),
+        Protocol::Lmtp => say(500, "5.5.1 This is LMTP: use LHLO"),
+    }
+}
+
 /// 550: XFORWARD from a client that may not use it.
 pub fn xforward_not_allowed() -> Reply {
     say(
@@ -309,6 +325,27 @@ pub fn memory_full(limit: u64) -> Reply {
 /// 451: something in us failed; nothing is known to have been sent.
 pub fn internal_fault() -> Reply {
     say(451, "4.3.0 Internal fault, try again")
+}
+
+/// 421 at the greeting: the next hop was never reached, so nothing is known of what it can do.
+pub fn never_reached() -> Reply {
+    say(421, "4.3.2 Next hop not reached yet, try again")
+}
+
+/// 451: the next hop was there and is not any more.
+pub fn next_hop_gone() -> Reply {
+    say(451, "4.4.2 Next hop not reachable, try again")
+}
+
+/// 550: content that may not go out as it is and cannot be changed. Never 5.1.x, which would cost the recipient their
+/// place on the list.
+pub fn rejected(why: &str) -> Reply {
+    say(550, format!("5.6.0 Message refused, address valid: {why}"))
+}
+
+/// 451: content that may not go out as it is and cannot be changed; it is refused for good after `hold_limit`.
+pub fn held(why: &str) -> Reply {
+    say(451, format!("4.6.0 Message held, try again: {why}"))
 }
 
 /// 451: the spool could not be written (DESIGN 3: nothing was sent).
