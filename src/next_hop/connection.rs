@@ -35,9 +35,10 @@ const BLOCK_OCTETS: usize = 64 * 1024;
 const BLOCK_SLICES: usize = 64;
 const READ_OCTETS: usize = 8 * 1024;
 /// How long we wait for the farewell of a connection that nobody needs any more.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
-trait Stream: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin {}
+/// What a connection needs of a socket.
+pub(super) trait Stream: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin {}
 impl<T: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin> Stream for T {}
 
 /// One command line, without CRLF, and what it is.
@@ -347,12 +348,13 @@ impl Connection {
 }
 
 /// The instant at which a step that may take `seconds` has taken too long.
-fn due(seconds: u64, until: Option<Instant>) -> Instant {
+pub(super) fn due(seconds: u64, until: Option<Instant>) -> Instant {
     let by = Instant::now() + Duration::from_secs(seconds);
     until.map_or(by, |until| until.min(by))
 }
 
-async fn connect(address: &Address) -> io::Result<Box<dyn Stream>> {
+/// A socket to a server, nothing said on it yet.
+pub(super) async fn connect(address: &Address) -> io::Result<Box<dyn Stream>> {
     match address {
         Address::Tcp { host, port } => {
             let stream = TcpStream::connect((host.as_str(), *port)).await?;
