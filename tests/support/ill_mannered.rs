@@ -509,64 +509,49 @@ impl<'a> Connection<'a> {
         self.perform(Verb::Content, &rcpts)?;
         let (wire, octets) = self.message()?;
         let (number, mail) = self.mail.clone().unwrap_or_default();
-        let mut transaction = Transaction {
-            connection: self.number,
-            number,
-            xforward: self.xforward.clone(),
-            mail,
-            rcpts: self.rcpts.clone(),
-            taken: Vec::new(),
-            octets,
-            wire,
+        // Recorded before it is answered: who has read the answer finds the record.
+        let index = {
+            let mut records = self.shared.records.lock().unwrap();
+            records.transactions.push(Transaction {
+                connection: self.number,
+                number,
+                xforward: self.xforward.clone(),
+                mail,
+                rcpts: self.rcpts.clone(),
+                taken: Vec::new(),
+                octets,
+                wire,
+            });
+            records.transactions.len() - 1
         };
-        let result = match self.shared.script.lmtp {
-            true => self.dot_lmtp(&mut transaction),
-            false => self.dot(&rcpts, &mut transaction.taken),
-        };
-        self.shared
-            .records
-            .lock()
-            .unwrap()
-            .transactions
-            .push(transaction);
         self.shared.changed.notify_all();
+        let all = std::mem::take(&mut self.rcpts);
+        let answered = match self.shared.script.lmtp {
+            true => all
+                .iter()
+                .try_for_each(|rcpt| self.dot(index, rcpt, std::slice::from_ref(rcpt))),
+            false => self.dot(index, &rcpts, &all),
+        };
         self.forget();
-        result
+        answered
     }
 
-    fn dot(&mut self, rcpts: &str, taken: &mut Vec<String>) -> io::Result<()> {
-        let all = self.rcpts.clone();
-        self.dot_once(rcpts, "250 2.0.0 taken", &all, taken)
-    }
-
-    fn dot_lmtp(&mut self, transaction: &mut Transaction) -> io::Result<()> {
-        for rcpt in self.rcpts.clone() {
-            let one = [rcpt.clone()];
-            self.dot_once(&rcpt, "250 2.1.5 taken", &one, &mut transaction.taken)?;
-        }
-        Ok(())
-    }
-
-    fn dot_once(
-        &mut self,
-        text: &str,
-        polite: &str,
-        rcpts: &[String],
-        taken: &mut Vec<String>,
-    ) -> io::Result<()> {
+    /// One reply behind the dot, for these forward-paths.
+    fn dot(&mut self, index: usize, text: &str, rcpts: &[String]) -> io::Result<()> {
         let acts = self.acts(Verb::Dot, text);
         let took = acts.iter().any(|act| match act {
             Act::Take => true,
             Act::Say(said) | Act::Drip(said, _) => said.starts_with('2'),
+            Act::Raw(octets) => octets.starts_with(b"2"),
             _ => false,
         });
-        let said = acts.iter().any(says);
-        if took || !said {
-            taken.extend_from_slice(rcpts);
+        if took || !acts.iter().any(says) {
+            let mut records = self.shared.records.lock().unwrap();
+            records.transactions[index].taken.extend_from_slice(rcpts);
         }
         match self.play(&acts)? {
             Some(_) => Ok(()),
-            None => self.say(polite),
+            None => self.say("250 2.0.0 taken"),
         }
     }
 
