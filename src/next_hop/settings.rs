@@ -233,3 +233,7 @@ impl Limits {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;
