@@ -24,7 +24,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use pixelgate::mime::splice::Spliced;
-use pixelgate::next_hop::{Fate, NextHop, Protocol, Settings};
+use pixelgate::next_hop::{Fate, NextHop, Settings};
+use pixelgate::smtp::Protocol;
 use pixelgate::smtp::parameter::{Parameter, Parameters};
 use pixelgate::smtp::path::{ForwardPath, Mailbox, ReversePath};
 use pixelgate::smtp::reply::Reply;

@@ -18,12 +18,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
+use crate::smtp::Protocol;
 use crate::smtp::extensions::Extensions;
 use crate::smtp::reply::{Reply, Severity};
 use crate::smtp::reply_reader::ReplyReader;
 
 use super::address::Address;
-use super::settings::{Limits, Protocol, Settings};
+use super::settings::{Limits, Settings};
 use super::unreachable::{Step, Unreachable};
 
 /// Commands that may be unanswered at once. Bounded so that replies and commands cannot fill both directions'

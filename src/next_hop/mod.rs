@@ -29,6 +29,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::mime::splice::Spliced;
+use crate::smtp::Protocol;
 use crate::smtp::extensions::Extensions;
 use crate::smtp::parameter::{Parameter, Parameters};
 use crate::smtp::path::{ForwardPath, ReversePath};
@@ -39,7 +40,7 @@ use crate::smtp::xforward::Xforward;
 pub use self::envelope::SIZE_ALLOWANCE_OCTETS;
 pub use self::fate::Fate;
 pub use self::maildir::{StoredEnvelope, StoredRecipient};
-pub use self::settings::{Limits, Protocol, Settings, SettingsError};
+pub use self::settings::{Limits, Settings, SettingsError};
 pub use self::unreachable::{Step, Unreachable};
 
 use self::address::Address;

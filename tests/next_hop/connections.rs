@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pixelgate::next_hop::{NextHop, Protocol, Unreachable};
+use pixelgate::next_hop::{NextHop, Unreachable};
+use pixelgate::smtp::Protocol;
 use pixelgate::smtp::xforward::Xforward;
 use tokio::time::Instant;
 
