@@ -1,1 +1,2 @@
-//! config
+//! Configuration.
+pub mod error;
