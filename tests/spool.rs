@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 use bytes::Bytes;
 use jiff::Timestamp;
 use pixelgate::smtp::parameter::Parameters;
-use pixelgate::smtp::path::{ForwardPath, Mailbox, ReversePath};
+use pixelgate::smtp::path::{ForwardPath, ReversePath};
 use pixelgate::spool::{EntryId, Envelope, Origin, Owes, Recipient, Settings, Spool, SpoolError};
 
 /// Names the spool directory, and so the child.
@@ -40,9 +40,7 @@ fn settings(directory: &Path) -> Settings {
 
 fn envelope(paths: &[&str]) -> Envelope {
     let recipient = |path: &&str| Recipient {
-        forward_path: ForwardPath::Mailbox(
-            Mailbox::new((*path).to_owned(), path.rfind('@').unwrap()).unwrap(),
-        ),
+        forward_path: ForwardPath::parse(path).unwrap(),
         parameters: Parameters::default(),
         owes: Owes::Delivery,
         last_reply: None,

@@ -42,7 +42,7 @@ const EMPTY_WORDS: [&str; 8] = [
 ];
 
 /// Words that say nothing when they are the whole name.
-const EMPTY_ALONE: [&str; 4] = ["handler", "info", "strict", "data"];
+const EMPTY_ALONE: [&str; 3] = ["handler", "info", "strict"];
 
 struct Source {
     /// Relative to the repository.
@@ -366,9 +366,7 @@ fn words(name: &str) -> Vec<String> {
 fn empty_name(kind: &str, name: &str) -> bool {
     let words = words(name);
     let contains = words.iter().any(|word| EMPTY_WORDS.contains(&&**word));
-    // `data` alone is what RFC 5321 calls the command and its module.
-    let is_data_module = kind == "mod" && name == "data";
-    let alone = words.len() == 1 && EMPTY_ALONE.contains(&&*words[0]) && !is_data_module;
+    let alone = words.len() == 1 && EMPTY_ALONE.contains(&&*words[0]);
     let verb = kind == "fn" && words.first().is_some_and(|word| word == "process");
     contains || alone || verb
 }

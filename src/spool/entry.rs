@@ -42,10 +42,20 @@ impl Seal {
             message_sha256: self.sha256.clone(),
             envelope: envelope.clone(),
         };
-        serde_json::to_vec(&stored).map_err(|source| SpoolError::Json {
+        let json = |source| SpoolError::Json {
             id: envelope.id.clone(),
             source,
-        })
+        };
+        let file = serde_json::to_vec(&stored).map_err(json)?;
+        // What could not be read back must be known before the first dot, not at the next start.
+        match Stored::parse(&file) {
+            Ok(back) if back.envelope == *envelope => Ok(file),
+            Err(Unreadable::Json(source)) => Err(json(source)),
+            Ok(_) | Err(Unreadable::Newer(_)) => Err(SpoolError::Misused {
+                id: envelope.id.clone(),
+                what: "its envelope would not come back as it is",
+            }),
+        }
     }
 }
 

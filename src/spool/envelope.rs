@@ -283,7 +283,6 @@ impl Stored {
 mod reverse_path {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    use super::super::path_text;
     use crate::smtp::path::ReversePath;
 
     pub(super) fn serialize<S: Serializer>(path: &ReversePath, to: S) -> Result<S::Ok, S::Error> {
@@ -292,7 +291,7 @@ mod reverse_path {
 
     pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<ReversePath, D::Error> {
         let text = String::deserialize(from)?;
-        path_text::reverse(&text).ok_or_else(|| D::Error::custom("not a reverse-path"))
+        ReversePath::parse(&text).ok_or_else(|| D::Error::custom("not a reverse-path"))
     }
 }
 
@@ -300,7 +299,6 @@ mod reverse_path {
 mod forward_path {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    use super::super::path_text;
     use crate::smtp::path::ForwardPath;
 
     pub(super) fn serialize<S: Serializer>(path: &ForwardPath, to: S) -> Result<S::Ok, S::Error> {
@@ -309,7 +307,7 @@ mod forward_path {
 
     pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<ForwardPath, D::Error> {
         let text = String::deserialize(from)?;
-        path_text::forward(&text).ok_or_else(|| D::Error::custom("not a forward-path"))
+        ForwardPath::parse(&text).ok_or_else(|| D::Error::custom("not a forward-path"))
     }
 }
 

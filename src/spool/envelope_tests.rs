@@ -16,7 +16,7 @@ fn parameters(pairs: &[(&str, Option<&str>)]) -> Parameters {
 
 fn recipient(path: &str) -> Recipient {
     Recipient {
-        forward_path: super::super::path_text::forward(path).unwrap(),
+        forward_path: ForwardPath::parse(path).unwrap(),
         parameters: parameters(&[
             ("NOTIFY", Some("SUCCESS,FAILURE")),
             ("ORCPT", Some("rfc822;a+2Bb@example.com")),

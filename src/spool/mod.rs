@@ -13,7 +13,6 @@ mod entry;
 mod envelope;
 mod holds;
 mod index;
-mod path_text;
 mod recovery;
 mod settings;
 

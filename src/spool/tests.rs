@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::smtp::parameter::Parameters;
-use crate::smtp::path::ReversePath;
+use crate::smtp::path::{ForwardPath, ReversePath};
 use crate::smtp::xforward::Xforward;
 
 const MESSAGE: &[u8] = b"Subject: x\r\n\r\nbody \x00\xff\r\n";
@@ -24,7 +24,7 @@ fn at(second: i64) -> Timestamp {
 
 fn recipient(path: &str) -> Recipient {
     Recipient {
-        forward_path: path_text::forward(path).unwrap(),
+        forward_path: ForwardPath::parse(path).unwrap(),
         parameters: Parameters::default(),
         owes: Owes::Delivery,
         last_reply: None,
@@ -434,4 +434,18 @@ async fn the_longest_overdue_come_first() {
     let due = spool.due(at(4_000), 2);
     assert_eq!(due, [id("b"), id("c")]);
     assert_eq!(spool.due(at(4_000), 9).len(), 3);
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_back_is_refused_before_the_first_dot() {
+    let temporary = tempfile::tempdir().unwrap();
+    let settings = settings(temporary.path());
+    let spool = Spool::open(&settings).unwrap();
+    let mut odd = envelope("e1", &["a@x.example"]);
+    // A path that no client could have given: text that is not one.
+    odd.recipients[0].forward_path = ForwardPath::Postmaster("not a path".to_owned());
+    let refused = spool.prepare(odd, Bytes::new()).await;
+    assert!(matches!(refused, Err(SpoolError::Json { .. })));
+    assert_eq!(files(&settings), [""; 0]);
+    assert_eq!(spool.usage(), Usage::default());
 }

@@ -95,19 +95,23 @@ class Bench:
         self.sink.close()
 
 
-def send(port, rcpts, message=MESSAGE, parameters=MAIL_PARAMETERS, before_mail=()):
+def send(port, rcpts, message=MESSAGE, parameters=MAIL_PARAMETERS, before_mail=(), sender=SENDER):
     """One transaction by smtplib; the reply to each RCPT and the one to the dot (None when never reached)."""
     with smtplib.SMTP("127.0.0.1", port, "client.test", timeout=60) as client:
+        client.command_encoding = "utf-8"
         client.ehlo()
         for command in before_mail:
             client.docmd(command)
         options = ["BODY=8BITMIME", *(f"{keyword}={value}" for keyword, value in parameters.items())]
-        code, text = client.mail(SENDER, options)
+        if not all(path.isascii() for path in [sender, *rcpts]):
+            options.append("SMTPUTF8")
+        code, text = client.mail(sender, options)
         if code != 250:
             return [(code, text)], None
-        answers = [
-            client.rcpt(rcpt, ["NOTIFY=SUCCESS,FAILURE", f"ORCPT=rfc822;{rcpt}"]) for rcpt in rcpts
-        ]
+        answers = []
+        for rcpt in rcpts:
+            original = f"ORCPT=rfc822;{rcpt}" if rcpt.isascii() else f"ORCPT=utf-8;{rcpt}"
+            answers.append(client.rcpt(rcpt, ["NOTIFY=SUCCESS,FAILURE", original]))
         if not any(code == 250 for code, _ in answers):
             return answers, None
         return answers, client.data(message)
@@ -160,6 +164,32 @@ def copies_are_right(check, name, copies, parameters=True):
 EVERYBODY = [GRANTED, NOBODY, OTHER]
 
 
+def odd_ones(check, name, port, sink):
+    """An address that is not ASCII, a null reverse-path, a message of 2 MiB: all come through whole."""
+    sink.forget()
+    address = "jörg@пример.example"
+    rcpts, dot = send(port, [address])
+    copies = sink.wait(1)
+    check(list(by_recipient(copies)) == [address], f"{name}: SMTPUTF8 came through", (rcpts, dot))
+    check(all("SMTPUTF8" in parameters_of(copy.mail) for copy in copies), f"{name}: and is said in MAIL")
+    check(all(same_but_the_tracker(MESSAGE, copy.below_trace()) for copy in copies), f"{name}: and strips as ever")
+    sink.forget()
+
+    rcpts, dot = send(port, [NOBODY], sender="")
+    copies = sink.wait(1)
+    check([path_of(copy.mail) for copy in copies] == [""], f"{name}: the null reverse-path came through", (rcpts, dot))
+    check([copy.below_trace() for copy in copies] == [MESSAGE], f"{name}: and what stands under it is not touched")
+    sink.forget()
+
+    line = b"..x%07d " + b"y" * 60 + b"\r\n"
+    large = MESSAGE.replace(b"text/html", b"text/plain") + b"".join(line % n for n in range(28_000))
+    rcpts, dot = send(port, [GRANTED, NOBODY], large)
+    found = by_recipient(sink.wait(2, seconds=60))
+    same = {rcpt: [copy.below_trace() == large for copy, _ in copies] for rcpt, copies in found.items()}
+    check(same == {GRANTED: [True], NOBODY: [True]}, f"{name}: {len(large)} octets came through", (same, dot))
+    sink.forget()
+
+
 def upstream(check, binary, work):
     """Postfix as the relay's upstream; smtplib and swaks as clients; refusals and an outage in Postfix's own words."""
     extra = (
@@ -189,6 +219,8 @@ def upstream(check, binary, work):
         sink.forget()
         rcpts, dot = send(port, ["refused@example.net"])
         check(dot is None and rcpts[0][0] == 550, "upstream: all refused, nothing sent", rcpts)
+
+        odd_ones(check, "upstream", port, sink)
 
         file = pathlib.Path(work) / "message.eml"
         file.write_bytes(MESSAGE)
@@ -235,7 +267,7 @@ def content_filter(check, binary, work, protocol):
             bench.postfix.wait_for_log(r"after-pixelgate/smtpd.*orig_client=client\.test|after-pixelgate/smtpd.*orig_queue_id="),
             f"{name}: the back end logs the front's queue id (XFORWARD)",
         )
-        sink.forget()
+        odd_ones(check, name, port, sink)
 
         check(bench.relay.stop(), f"{name}: the relay ends in order on SIGTERM")
         rcpts, dot = send(port, EVERYBODY)
@@ -268,7 +300,7 @@ def proxy_filter(check, binary, work):
         check(dot is not None and dot[0] == 250, f"{name}: the client hears 250", (rcpts, dot))
         copies = sink.wait(3)
         copies_are_right(check, name, copies)
-        sink.forget()
+        odd_ones(check, name, port, sink)
 
         bench.relay.stop()
         rcpts, dot = send(port, EVERYBODY)
