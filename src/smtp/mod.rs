@@ -12,6 +12,8 @@ pub mod parameter;
 pub mod path;
 pub mod replies;
 pub mod reply;
+pub mod reply_reader;
+pub mod stuffing;
 pub mod transaction;
 pub mod xforward;
 
