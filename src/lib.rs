@@ -6,7 +6,7 @@
 //! The direction of imports is a ladder, held by `tests/tidy.rs`:
 //! `main > cli > config > server > session > relay > next_hop, spool, ledger, register > {smtp, mime, consent, pixel}`.
 
-//CLI
+pub mod cli;
 pub mod config;
 pub mod consent;
 pub mod ledger;
@@ -14,7 +14,7 @@ pub mod mime;
 pub mod next_hop;
 pub mod pixel;
 pub mod register;
-//RELAY
+pub mod relay;
 pub mod server;
 pub mod session;
 pub mod smtp;

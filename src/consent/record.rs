@@ -200,22 +200,31 @@ impl Assertion {
         Ok(())
     }
 
+    /// The refusal that receipt at this moment would meet for its date: a grant, proven or claimed,
+    /// that comes from the future.
+    pub fn ahead_of(&self, recorded_at: Timestamp) -> Option<Refusal> {
+        let recorded_at = to_microsecond(recorded_at);
+        match (self.kind, self.at.map(to_microsecond)) {
+            (ChangeKind::Granted, Some(at)) if is_ahead(at, recorded_at) => {
+                Some(Refusal::InTheFuture { at })
+            }
+            _ => None,
+        }
+    }
+
     /// Receives it: from now on it is a record.
     pub fn received(self, subject: &Subject, recorded_at: Timestamp) -> Result<Change, Refusal> {
         self.check()?;
         // To the microsecond, which is what the register holds: a record read back is the record that was written.
         let recorded_at = to_microsecond(recorded_at);
-        let at = self.at.map(to_microsecond);
-        if let (ChangeKind::Granted, Some(at)) = (self.kind, at)
-            && is_ahead(at, recorded_at)
-        {
-            return Err(Refusal::InTheFuture { at });
+        if let Some(refusal) = self.ahead_of(recorded_at) {
+            return Err(refusal);
         }
         let mut change = Change {
             id: ProofId([0; 16]),
             kind: self.kind,
             purposes: self.purposes,
-            at,
+            at: self.at.map(to_microsecond),
             recorded_at,
             channel: self.channel,
             wording_version: self.wording_version,

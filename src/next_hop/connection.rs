@@ -18,12 +18,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
+use crate::smtp::Protocol;
 use crate::smtp::extensions::Extensions;
 use crate::smtp::reply::{Reply, Severity};
 use crate::smtp::reply_reader::ReplyReader;
 
 use super::address::Address;
-use super::settings::{Limits, Protocol, Settings};
+use super::settings::{Limits, Settings};
 use super::unreachable::{Step, Unreachable};
 
 /// Commands that may be unanswered at once. Bounded so that replies and commands cannot fill both directions'
@@ -35,9 +36,10 @@ const BLOCK_OCTETS: usize = 64 * 1024;
 const BLOCK_SLICES: usize = 64;
 const READ_OCTETS: usize = 8 * 1024;
 /// How long we wait for the farewell of a connection that nobody needs any more.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 
-trait Stream: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin {}
+/// What a connection needs of a socket.
+pub(super) trait Stream: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin {}
 impl<T: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin> Stream for T {}
 
 /// One command line, without CRLF, and what it is.
@@ -347,12 +349,13 @@ impl Connection {
 }
 
 /// The instant at which a step that may take `seconds` has taken too long.
-fn due(seconds: u64, until: Option<Instant>) -> Instant {
+pub(super) fn due(seconds: u64, until: Option<Instant>) -> Instant {
     let by = Instant::now() + Duration::from_secs(seconds);
     until.map_or(by, |until| until.min(by))
 }
 
-async fn connect(address: &Address) -> io::Result<Box<dyn Stream>> {
+/// A socket to a server, nothing said on it yet.
+pub(super) async fn connect(address: &Address) -> io::Result<Box<dyn Stream>> {
     match address {
         Address::Tcp { host, port } => {
             let stream = TcpStream::connect((host.as_str(), *port)).await?;

@@ -13,20 +13,26 @@ mod connection;
 pub mod counters;
 mod envelope;
 pub mod fate;
+mod guarded;
 mod maildir;
 mod opening;
 mod pool;
 mod replies;
 pub mod settings;
+mod submit;
 mod transaction;
 pub mod unreachable;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::mime::splice::Spliced;
+use crate::smtp::Protocol;
 use crate::smtp::extensions::Extensions;
+use crate::smtp::parameter::{Parameter, Parameters};
+use crate::smtp::path::{ForwardPath, ReversePath};
 use crate::smtp::reply::Reply;
 use crate::smtp::transaction::{Mail, Rcpt};
 use crate::smtp::xforward::Xforward;
@@ -34,7 +40,7 @@ use crate::smtp::xforward::Xforward;
 pub use self::envelope::SIZE_ALLOWANCE_OCTETS;
 pub use self::fate::Fate;
 pub use self::maildir::{StoredEnvelope, StoredRecipient};
-pub use self::settings::{Limits, Protocol, Settings, SettingsError};
+pub use self::settings::{Limits, Settings, SettingsError};
 pub use self::unreachable::{Step, Unreachable};
 
 use self::address::Address;
@@ -200,6 +206,35 @@ impl NextHop {
         }
     }
 
+    /// One message of our own, with a null reverse-path, to one forward-path. `message` is whole, with its last CRLF.
+    pub async fn submit(&self, forward_path: &ForwardPath, message: Bytes, until: Instant) -> Fate {
+        if let Way::Server(pool) = &self.way
+            && self.settings.protocol == Protocol::Smtp
+            && let Some(mailbox) = submit::is_plain(forward_path, &message)
+        {
+            let fate = match pool.slot(Some(until)).await {
+                Ok(mut slot) => submit::submit(&mut slot, mailbox, &message, until).await,
+                Err(error) => Fate::NotNow(error.to_reply()),
+            };
+            self.counters.count(std::slice::from_ref(&fate));
+            return fate;
+        }
+        let mail = own_mail(forward_path, &message);
+        let rcpt = Rcpt {
+            forward_path: forward_path.clone(),
+            parameters: Parameters::default(),
+        };
+        let (rcpts, message) = ([rcpt], Spliced::untouched(message));
+        let fates = self
+            .transact(&mail, &rcpts, &Xforward::default(), &message, until)
+            .await;
+        // One forward-path, one fate; none would mean that nobody has the message.
+        fates
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| Fate::NotNow(replies::connection_lost()))
+    }
+
     /// Ends idle connections when they are due. Runs until dropped; the server starts it once for each next hop.
     pub async fn tend(&self) {
         match &self.way {
@@ -327,5 +362,26 @@ impl Transit {
             }
         };
         (fates, Line { way, limits })
+    }
+}
+
+/// The MAIL of a message of our own, with the parameters it needs.
+fn own_mail(forward_path: &ForwardPath, message: &[u8]) -> Mail {
+    let mut parameters = Parameters::default();
+    let mut need = |keyword: &str, value: Option<&str>| {
+        parameters.0.push(Parameter {
+            keyword: keyword.to_owned(),
+            value: value.map(str::to_owned),
+        });
+    };
+    if !message.is_ascii() {
+        need("BODY", Some("8BITMIME"));
+    }
+    if !forward_path.as_str().is_ascii() || !envelope::header_is_ascii([message].into_iter()) {
+        need("SMTPUTF8", None);
+    }
+    Mail {
+        reverse_path: ReversePath::Null,
+        parameters,
     }
 }

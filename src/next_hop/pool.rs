@@ -152,6 +152,14 @@ impl Slot {
         }
     }
 
+    /// Ends one idle connection, for a client that opens its own under this slot: busy and idle together stay within
+    /// `max_connections`.
+    pub(super) async fn make_room(&mut self) {
+        if let Some(mut connection) = self.connection.take().or_else(|| self.pool.pop_idle()) {
+            connection.farewell().await;
+        }
+    }
+
     /// A connection in place of one that was found dead.
     pub(super) async fn replacement(
         &mut self,

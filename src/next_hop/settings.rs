@@ -9,18 +9,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::address::Address;
+use crate::smtp::Protocol;
 use crate::smtp::reply_reader::ReplyLimits;
-
-/// Which of the two protocols a server speaks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// RFC 5321: one reply to the message.
-    #[default]
-    Smtp,
-    /// RFC 2033: one reply to the message for every accepted forward-path.
-    Lmtp,
-}
 
 /// One `[[next_hop]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,3 +223,7 @@ impl Limits {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@
 use tokio::time::Instant;
 
 use crate::mime::splice::Spliced;
+use crate::smtp::Protocol;
 use crate::smtp::reply::{Reply, Severity};
 use crate::smtp::stuffing::stuff;
 use crate::smtp::transaction::{Mail, Rcpt};
@@ -19,7 +20,6 @@ use super::fate::{Fate, is_about_us};
 use super::opening::{Ask, Opening, is_invitation, open, rcpt_commands, rcpt_replies};
 use super::pool::Slot;
 use super::replies;
-use super::settings::Protocol;
 use super::unreachable::{Step, Unreachable};
 
 /// Where the transaction stands.

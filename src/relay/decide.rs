@@ -171,3 +171,13 @@ pub enum Place {
         emptiable: bool,
     },
 }
+
+impl Place {
+    /// The finding that stands here, where it is one that can be taken out.
+    pub fn finding(&self) -> Option<usize> {
+        match self {
+            Self::Finding(finding) => Some(*finding),
+            Self::Part { .. } => None,
+        }
+    }
+}

@@ -15,7 +15,7 @@ use super::plan::Parcel;
 use crate::next_hop::{Fate, Line, Transit};
 use crate::smtp::reply::{Reply, Severity};
 use crate::smtp::replies;
-use crate::spool::Prepared;
+use crate::spool::{Prepared, SpoolError};
 
 /// What is open towards the next hop.
 enum Way {
@@ -160,8 +160,8 @@ impl Relay {
                 true
             }
             Err(error) => {
-                tracing::error!(id = journey.id, %error, "nothing sent: the spool did not take the message");
-                delivery.fill(&Fate::NotNow(replies::spool_failed()));
+                tracing::error!(id = %journey.id, %error, "nothing sent: the spool did not take the message");
+                delivery.fill(&Fate::NotNow(error_reply(&error)));
                 false
             }
         }
@@ -203,6 +203,11 @@ pub(super) fn mildest<'a>(replies: impl Iterator<Item = &'a Reply>) -> Reply {
         }
     }
     first_refusal.cloned().unwrap_or_else(replies::internal_fault)
+}
+
+/// A full spool is said with its own code (RFC 5321 4.2.3).
+fn error_reply(error: &SpoolError) -> Reply {
+    if error.is_full() { replies::spool_full() } else { replies::spool_failed() }
 }
 
 /// Whether one variant serves everybody who was accepted.

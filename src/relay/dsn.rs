@@ -5,6 +5,7 @@
 //! (RFC 5321 6.1): the caller never asks for one under a null reverse-path.
 
 use mail_builder::MessageBuilder;
+use mail_builder::headers::address::Address;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::headers::raw::Raw;
 use mail_builder::mime::MimePart;
@@ -14,7 +15,7 @@ const RETURNED_HEADER_OCTETS: usize = 32 << 10;
 
 /// One forward-path that will not be served.
 #[derive(Debug, Clone)]
-pub struct Failed {
+pub(super) struct Failed {
     /// The forward-path as the client wrote it.
     pub forward_path: String,
     /// ORCPT's value as given (`rfc822;user+2Bx@example.com`), still xtext.
@@ -29,7 +30,7 @@ pub struct Failed {
 
 /// What one report says.
 #[derive(Debug)]
-pub struct Report<'a> {
+pub(super) struct Report<'a> {
     /// Our name.
     pub reporter: &'a str,
     /// Our id of the transaction.
@@ -52,14 +53,14 @@ pub struct Report<'a> {
 ///
 /// # Errors
 /// When the builder could not write, which a buffer in memory does not cause.
-pub fn build(report: &Report<'_>) -> std::io::Result<Vec<u8>> {
+pub(super) fn build(report: &Report<'_>) -> std::io::Result<Vec<u8>> {
     let parts = vec![
         MimePart::new(ContentType::new("text/plain").attribute("charset", "utf-8"), explanation(report)),
         MimePart::new(ContentType::new("message/delivery-status"), status(report)).transfer_encoding("7bit"),
         MimePart::new(ContentType::new("text/rfc822-headers"), returned_header(report.original)).transfer_encoding("8bit"),
     ];
     MessageBuilder::new()
-        .from(("Mail Delivery System", format!("MAILER-DAEMON@{}", report.reporter)))
+        .from(Address::new_address(Some("Mail Delivery System"), format!("MAILER-DAEMON@{}", report.reporter)))
         .header("To", Raw::new(format!("<{}>", clean(report.to))))
         .subject("Undelivered mail: your message was not delivered to everybody")
         .date(report.now)
@@ -114,7 +115,7 @@ fn returned_header(original: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 5322 date in UTC; `None` for a time outside the calendar.
-pub fn rfc5322(seconds: i64) -> Option<String> {
+pub(super) fn rfc5322(seconds: i64) -> Option<String> {
     let timestamp = jiff::Timestamp::from_second(seconds).ok()?;
     jiff::fmt::rfc2822::to_string(&timestamp.to_zoned(jiff::tz::TimeZone::UTC)).ok()
 }

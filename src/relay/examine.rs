@@ -12,7 +12,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::decide::{Decision, Facts, Matter, decide, enforced, treatment};
+use super::decide::{Decision, Facts, decide, enforced, treatment};
 use super::plan::{Group, Treatment, group, strictest};
 use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops, Stream};
 use super::streams::Streams;
@@ -208,7 +208,8 @@ impl Examiner {
                 continue;
             };
             let remove_signature = signed && self.settings.existing_signature == ExistingSignature::Remove;
-            match strip::variant(&self.rules, &self.settings, case, &examined.survey, findings, empty, remove_signature) {
+            let edits = strip::Edits { findings, empty, remove_signature };
+            match strip::variant(&self.rules, &self.settings, case, &examined.survey, &edits) {
                 Ok(variant) => variants.push(Some(variant)),
                 Err(why) => {
                     tracing::error!(why = why.as_str(), "a variant did not pass its second examination");
@@ -225,6 +226,11 @@ impl Examined<'_> {
     /// Whether anybody keeps a tracker: then the intent has to be on the disk before it goes.
     pub fn keeps(&self) -> bool {
         self.recipients.iter().any(|recipient| !recipient.enforced || recipient.decisions.iter().any(Decision::keeps))
+    }
+
+    /// Whether a copy waits because it cannot be inspected.
+    pub fn holds(&self) -> bool {
+        self.groups.iter().any(|group| matches!(&group.treatment, Treatment::Held(cause) if cause.uninspectable.is_some()))
     }
 
     /// In one body for all, what somebody would have kept goes because of somebody else; the record says so.

@@ -4,11 +4,14 @@
 //! mail. It must never hold a decision.
 
 use jiff::Timestamp;
+use ring::digest::{Context, SHA256};
 
+use super::{dsn, record};
+use crate::mime::trace;
 use crate::next_hop::Fate;
 use crate::smtp::reply::Reply;
 use crate::smtp::transaction::{Mail, Rcpt};
-use crate::spool::{Client, EntryId, Envelope, LastReply, Origin, Owes, Recipient};
+use crate::spool::{Client, EntryId, Envelope, LastReply, Origin, Owes, Protocol, Recipient};
 
 /// One transaction after the client's dot.
 #[derive(Debug, Clone)]
@@ -26,6 +29,44 @@ pub struct Journey {
 }
 
 impl Journey {
+    /// Our `Received:` field, line end included (RFC 5321 4.4), without a `for` clause: it would show one recipient to another.
+    pub(super) fn received(&self, name: &str) -> String {
+        trace::received(&trace::Received {
+            helo: &self.client.helo,
+            address: self.client.address,
+            by: name,
+            with: self.protocol_word(),
+            id: self.id.as_str(),
+            date: &dsn::rfc5322(self.arrived_at.as_second()).unwrap_or_default(),
+        })
+    }
+
+    /// The `with` word of RFC 3848 and RFC 6531 4.3.
+    fn protocol_word(&self) -> &'static str {
+        let utf8 = self.mail.parameters.has("SMTPUTF8");
+        match (self.client.protocol, utf8) {
+            (Protocol::Lmtp, true) => "UTF8LMTP",
+            (Protocol::Lmtp, false) => "LMTP",
+            (Protocol::Smtp, true) => "UTF8SMTP",
+            (Protocol::Smtp, false) if self.client.esmtp => "ESMTP",
+            (Protocol::Smtp, false) => "SMTP",
+        }
+    }
+
+    /// The key under which the first sight of this mail is remembered: reverse-path, forward-paths and the message without
+    /// its trace fields, as one digest.
+    pub(super) fn hold_key(&self, message: &[u8]) -> String {
+        let mut context = Context::new(&SHA256);
+        context.update(self.mail.reverse_path.as_str().as_bytes());
+        for rcpt in &self.rcpts {
+            context.update(&[0]);
+            context.update(rcpt.forward_path.as_str().as_bytes());
+        }
+        context.update(&[0]);
+        context.update(record::message_sha256(message).as_bytes());
+        crate::ledger::chain::hex(context.finish().as_ref())
+    }
+
     /// The entry that is written ahead: everybody is owed their copy.
     pub(super) fn to_envelope(&self) -> Envelope {
         self.envelope(self.rcpts.iter().map(Recipient::new).collect())

@@ -12,7 +12,7 @@ mod journey;
 mod open;
 mod owed;
 pub mod plan;
-mod record;
+pub mod record;
 pub mod settings;
 pub mod streams;
 mod strip;
@@ -30,7 +30,7 @@ pub use self::open::{Answer, Open};
 pub use crate::spool::{Client, Protocol};
 
 use self::deliver::{Delivery, Keeper, Load, deadline};
-use self::examine::{Case, Examined};
+use self::examine::{Case, Examined, today};
 use self::journey::{failed, still_owed, with_reply};
 use self::plan::{Parcel, Treatment};
 use self::settings::PartialReject;
@@ -64,8 +64,8 @@ struct Judged {
     parcels: Vec<Parcel>,
     /// Forward-paths that get no copy now, and why: 5xx rejected, 4xx held.
     aside: BTreeMap<usize, Reply>,
-    /// What the outcome line refers to; `None` where the ledger did not take the intent.
-    intent: Option<record::Intended>,
+    /// What the outcome line refers to.
+    intended: record::Intended,
 }
 
 impl Relay {
@@ -110,7 +110,7 @@ impl Relay {
         };
         if let Some(reply) = self.refusal_for_all(journey, &judged) {
             let fates = vec![None; journey.rcpts.len()];
-            self.conclude(journey, judged.intent, &fates, &judged.aside).await;
+            self.conclude(journey, &judged.intended, &fates, &judged.aside).await;
             return self.refuse(journey, live, reply).await;
         }
         let keeper = match journey.client.protocol {
@@ -120,37 +120,86 @@ impl Relay {
         let load = Load { message: &message, parcels: &judged.parcels, aside: !judged.aside.is_empty(), deadline };
         let delivery = self.deliver(journey, load, live, keeper).await;
         let answer = self.settle(journey, &judged.aside, delivery, keeper).await;
-        self.conclude(journey, judged.intent, &answer.1, &judged.aside).await;
+        self.conclude(journey, &judged.intended, &answer.1, &judged.aside).await;
         answer.0
     }
 
     /// Survey, decide, strip and the intent. An error is the reply for every forward-path: nothing may be sent.
     async fn judge(&self, journey: &Journey, message: &Bytes) -> Result<Judged, Reply> {
-        let case = Case::of(journey, message, &self.name);
+        let mut case = self.case(journey, message);
         let mut examined = self.examiner.examine(&case).await?;
-        let intent = match self.intend(journey, &examined).await {
-            Ok(intent) => Some(intent),
+        if examined.holds() && self.hold_is_over(journey, message).await {
+            case.hold_over = true;
+            examined = self.examiner.examine(&case).await?;
+        }
+        let seq = match self.intend(journey, message, &examined).await {
+            Ok(seq) => Some(seq),
             Err(error) => {
                 tracing::error!(id = %journey.id, %error, "no line in the ledger: nothing is kept");
-                examined = self.examiner.examine_keeping_nothing(&case).await?;
+                case.ledger = false;
+                examined = self.examiner.examine(&case).await?;
                 None
             }
         };
-        let Examined { groups, variants, survey, .. } = examined;
-        let mut judged = Judged { parcels: Vec::new(), aside: BTreeMap::new(), intent };
-        for (group, variant) in groups.into_iter().zip(variants) {
+        self.remark(journey, &examined);
+        let subjects = examined.recipients.iter().map(|recipient| recipient.subject).collect();
+        let mut judged = Judged { parcels: Vec::new(), aside: BTreeMap::new(), intended: record::Intended { seq, subjects } };
+        for (group, variant) in examined.groups.into_iter().zip(examined.variants) {
             let reply = match (&group.treatment, variant) {
                 (Treatment::Forward { .. }, Some(variant)) => {
                     judged.parcels.push(Parcel { recipients: group.recipients, variant });
                     continue;
                 }
-                (Treatment::Rejected(reason), _) => replies::rejected(&survey.explain(*reason)),
-                (Treatment::Held(reason), _) => replies::held(&survey.explain(*reason)),
+                (Treatment::Rejected(cause), _) => replies::rejected(&cause.to_string()),
+                (Treatment::Held(cause), _) => replies::held(&cause.to_string()),
                 (Treatment::Forward { .. }, None) => replies::internal_fault(),
             };
             judged.aside.extend(group.recipients.into_iter().map(|recipient| (recipient, reply.clone())));
         }
         Ok(judged)
+    }
+
+    fn case<'a>(&self, journey: &'a Journey, message: &'a Bytes) -> Case<'a> {
+        Case {
+            message,
+            listener: &journey.client.listener,
+            null_reverse_path: journey.mail.reverse_path.is_null(),
+            forward_paths: journey.rcpts.iter().map(|rcpt| rcpt.forward_path.as_str()).collect(),
+            received: Some(journey.received(&self.name)),
+            today: today(Timestamp::now()),
+            ledger: true,
+            hold_over: false,
+        }
+    }
+
+    /// Whether this mail was first held longer than `hold_limit` ago. A table that cannot be asked starts anew.
+    async fn hold_is_over(&self, journey: &Journey, message: &[u8]) -> bool {
+        let now = Timestamp::now();
+        match self.spool.first_seen(&journey.hold_key(message), now).await {
+            Ok(first) => u64::try_from(now.duration_since(first).as_secs()).is_ok_and(|held| held >= self.examiner.settings.hold_limit_seconds),
+            Err(error) => {
+                tracing::error!(id = %journey.id, %error, "the table of held mail cannot be asked");
+                false
+            }
+        }
+    }
+
+    /// What an operator should see of one message in the log: counts and names of the operator's own, nothing of people.
+    fn remark(&self, journey: &Journey, examined: &Examined<'_>) {
+        let survey = &examined.survey;
+        let changed = examined.groups.iter().any(|group| group.treatment.changes());
+        tracing::info!(
+            id = %journey.id, session = journey.client.session, stream = examined.stream.name, recipients = examined.recipients.len(),
+            findings = survey.findings.len(), variants = examined.groups.len(), changed, "decided"
+        );
+        if changed {
+            for domain in &survey.header.dkim {
+                tracing::warn!(id = %journey.id, domain, "dkim_broken: a signature made before this relay no longer verifies");
+            }
+        }
+        for (part, why) in survey.uninspectable() {
+            tracing::warn!(id = %journey.id, part, why = why.as_str(), "uninspectable");
+        }
     }
 
     /// The one refusal that a message gets of which nobody's copy may go, or not without everybody's.

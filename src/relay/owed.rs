@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -15,6 +16,7 @@ use super::dsn::{self, Failed, Report};
 use super::journey::{Journey, failed, still_owed, with_reply};
 use super::{Judged, Relay};
 use crate::next_hop::Fate;
+use crate::smtp::path::{ForwardPath, Mailbox, ReversePath};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::spool::{EntryId, Envelope, Owed, Owes, Recipient};
@@ -85,10 +87,10 @@ impl Relay {
                 return others;
             }
         };
-        let Judged { parcels, aside, intent } = judged;
+        let Judged { parcels, aside, intended } = judged;
         let load = Load { message: &owed.message, parcels: &parcels, aside: false, deadline: deadline(self.next_hop.settings().limits.answer_within()) };
         let delivery = self.deliver(&journey, load, None, Keeper::Spool).await;
-        self.conclude(&journey, intent, &delivery.fates, &aside).await;
+        self.conclude(&journey, &intended, &delivery.fates, &aside).await;
         for (index, recipient) in copies.into_iter().enumerate() {
             let left = match aside.get(&index) {
                 Some(reply) => settle_refusal(recipient, reply),
@@ -105,10 +107,10 @@ impl Relay {
         if failures.is_empty() {
             return Left::Owed(rest);
         }
-        if owed.envelope.reverse_path.is_null() {
+        let ReversePath::Mailbox(to) = &owed.envelope.reverse_path else {
             return keep_or_give_up(rest, failures, "refused, and the reverse-path is null: nobody to report to");
-        }
-        let fate = self.send_report(&owed.envelope, &owed.message, &failures).await;
+        };
+        let fate = self.send_report(&owed.envelope, to, &owed.message, &failures).await;
         match fate {
             Fate::Taken(_) => Left::Owed(rest),
             // Nothing can be reported about a report (RFC 5321 6.1).
@@ -120,12 +122,12 @@ impl Relay {
         }
     }
 
-    async fn send_report(&self, envelope: &Envelope, message: &[u8], failures: &[Recipient]) -> Fate {
+    async fn send_report(&self, envelope: &Envelope, to: &Mailbox, message: &[u8], failures: &[Recipient]) -> Fate {
         let failures: Vec<Failed> = failures.iter().map(failure).collect();
         let report = dsn::build(&Report {
             reporter: &self.name,
             id: envelope.id.as_str(),
-            to: envelope.reverse_path.as_str(),
+            to: to.as_str(),
             envelope_id: envelope.mail_parameters.get("ENVID"),
             arrived: envelope.arrived_at.as_second(),
             now: Timestamp::now().as_second(),
@@ -133,7 +135,10 @@ impl Relay {
             original: message,
         });
         match report {
-            Ok(report) => self.next_hop.submit(&envelope.reverse_path, report, deadline(self.next_hop.settings().limits.answer_within())).await,
+            Ok(report) => {
+                let until = deadline(self.next_hop.settings().limits.answer_within());
+                self.next_hop.submit(&ForwardPath::Mailbox(to.clone()), Bytes::from(report), until).await
+            }
             Err(error) => {
                 tracing::error!(id = %envelope.id, %error, "a failed DSN could not be written");
                 Fate::NotNow(replies::internal_fault())

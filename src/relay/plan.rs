@@ -4,6 +4,7 @@
 //! the client's. Knows neither findings nor consent: a treatment is only compared.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::survey::Uninspectable;
 use crate::consent::Reason;
@@ -34,7 +35,7 @@ pub enum Treatment {
     Rejected(Cause),
 }
 
-/// Why a copy does not go.
+/// Why a copy does not go. Its text is what a client or a report may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cause {
     /// Why the tracker may not leave.
@@ -66,6 +67,15 @@ impl Treatment {
                 empty.extend(emptier);
                 Self::Forward { strip, empty }
             }
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.uninspectable {
+            Some(why) => write!(formatter, "content cannot be inspected ({}) and may not leave unseen ({})", why.as_str(), self.reason),
+            None => write!(formatter, "{}", self.reason),
         }
     }
 }

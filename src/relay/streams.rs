@@ -36,6 +36,11 @@ impl Streams {
         if self.configured.is_empty() { std::slice::from_ref(&self.built_in) } else { &self.configured }
     }
 
+    /// Whether a stream is the one of mail that belongs to nobody known.
+    pub fn is_unassigned(&self, stream: &Stream) -> bool {
+        std::ptr::eq(stream, &raw const self.unassigned)
+    }
+
     /// The stream of a message that came in at `listener` and carries these `Pixelgate-Stream` values.
     pub fn pick(&self, listener: &str, asked: &[String]) -> &Stream {
         let mut open = self

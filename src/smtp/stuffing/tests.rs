@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::smtp::data::{DataLimits, DataReader};
 
 fn wire(pieces: &[&[u8]]) -> Vec<u8> {
     stuff(pieces.iter().copied()).flatten().copied().collect()
@@ -91,5 +92,31 @@ proptest! {
         octets.extend(wire(&[message.as_slice()]));
         let ends: Vec<usize> = memchr::memmem::find_iter(&octets, b"\r\n.\r\n").collect();
         prop_assert_eq!(ends, [octets.len() - 5]);
+    }
+
+    /// The reader of the listening side is the inverse, wherever the message is cut and the network cuts.
+    #[test]
+    fn what_is_stuffed_is_read_back(
+        lines in prop::collection::vec("[.]{0,3}[ a.]{0,6}", 0..12),
+        cut in 0usize..200,
+        chunk in 1usize..9,
+    ) {
+        let message: Vec<u8> = lines.iter().flat_map(|line| format!("{line}\r\n").into_bytes()).collect();
+        let (before, behind) = message.split_at(cut.min(message.len()));
+        let mut reader = DataReader::new(DataLimits {
+            message_octets: 1000,
+            line_octets: 1000,
+            header_octets: 1000,
+        });
+        let octets = wire(&[before, behind]);
+        let mut read = 0;
+        let mut end = None;
+        for piece in octets.chunks(chunk) {
+            let (used, done) = reader.push(piece);
+            read += used;
+            end = end.or(done);
+        }
+        prop_assert_eq!(read, octets.len());
+        prop_assert_eq!(end, Some(Ok(message)));
     }
 }
