@@ -512,11 +512,9 @@ fn named_files(text: &str) -> BTreeSet<String> {
         .skip(1)
         .step_by(2)
         .filter(|quoted| {
-            [
-                "src/", "tests/", "config/", "deploy/", "fuzz/", "docs/", ".ci/",
-            ]
-            .iter()
-            .any(|top| quoted.starts_with(top))
+            let top = quoted.split('/').next().unwrap();
+            let known = ["src", "tests", "config", "deploy", "fuzz", "docs", ".ci"];
+            quoted.contains('/') && (known.contains(&top) || rung(top).is_some())
         })
         .filter(|quoted| !quoted.contains(|c: char| c.is_whitespace() || "*{}<>".contains(c)))
         .map(|quoted| quoted.trim_end_matches('/').to_owned())
