@@ -90,6 +90,7 @@ pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
     let register = Register::open(&file.consent, Arc::clone(&keys)).map_err(|error| Failure::new(Exit::Unavailable, error))?;
     let rules = Rules::without(&file.rules.disabled).map_err(|error| Failure::new(Exit::Config, error))?;
     Ok(Examiner {
+        name: file.server.name.clone(),
         settings: file.relay.clone(),
         stops: file.stops,
         streams: Streams::new(file.streams.clone()),

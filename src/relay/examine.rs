@@ -20,6 +20,7 @@ use super::strip;
 use super::survey::{Survey, survey};
 use crate::consent::{Action, Reason, Standing, Subject, WithdrawalLink};
 use crate::mime::splice::Spliced;
+use crate::mime::trace;
 use crate::pixel::rules::Rules;
 use crate::register::Register;
 use crate::register::keys::Keys;
@@ -36,6 +37,8 @@ const ROUNDS: usize = 3;
 /// Surveys, decides and strips.
 #[derive(Debug)]
 pub struct Examiner {
+    /// Our name, to know our own `Received:` fields.
+    pub name: String,
     /// `[relay]`.
     pub settings: Settings,
     /// `[stops]`.
@@ -62,7 +65,7 @@ pub struct Case<'a> {
     /// The forward-paths, as between the brackets.
     pub forward_paths: Vec<&'a str>,
     /// Our `Received:` field with its line end, where one is to be added.
-    pub received: Option<String>,
+    pub received: Option<Vec<u8>>,
     /// Today, UTC: a shadow ends by itself.
     pub today: jiff::civil::Date,
     /// Whether the ledger takes lines; without one nothing is kept.
@@ -106,7 +109,7 @@ impl Examiner {
     /// The reply for every forward-path: a message that loops or that never got a fresh answer.
     pub async fn examine<'a>(&'a self, case: &Case<'_>) -> Result<Examined<'a>, Reply> {
         let survey = self.survey(case).await;
-        if let Some(reply) = self.loops(&survey) {
+        if let Some(reply) = self.loops(case.message) {
             return Err(reply);
         }
         let stream = self.streams.pick(case.listener, &survey.header.streams);
@@ -140,11 +143,12 @@ impl Examiner {
     }
 
     /// DESIGN 3 "Loops" (RFC 5321 6.3).
-    fn loops(&self, survey: &Survey) -> Option<Reply> {
-        let header = &survey.header;
-        (header.received >= self.settings.received_fields).then(|| replies::loops(header.received)).or_else(|| {
-            (header.received_ours >= self.settings.own_received_fields).then(|| replies::loops_through_us(header.received_ours))
-        })
+    fn loops(&self, message: &[u8]) -> Option<Reply> {
+        let count = trace::received_count(message, &self.name);
+        if count.all >= self.settings.received_fields {
+            return Some(replies::loops(count.all));
+        }
+        (count.ours >= self.settings.own_received_fields).then(|| replies::loops_through_us(count.ours))
     }
 
     fn subjects(&self, stream: &Stream, case: &Case<'_>) -> Vec<Subject> {

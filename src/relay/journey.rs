@@ -30,12 +30,12 @@ pub struct Journey {
 
 impl Journey {
     /// Our `Received:` field, line end included (RFC 5321 4.4), without a `for` clause: it would show one recipient to another.
-    pub(super) fn received(&self, name: &str) -> String {
-        trace::received(&trace::Received {
+    pub(super) fn received(&self, name: &str) -> Vec<u8> {
+        trace::received_field(&trace::Received {
             helo: &self.client.helo,
-            address: self.client.address,
-            by: name,
-            with: self.protocol_word(),
+            client: self.client.address,
+            name,
+            protocol: self.protocol_word(),
             id: self.id.as_str(),
             date: &dsn::rfc5322(self.arrived_at.as_second()).unwrap_or_default(),
         })

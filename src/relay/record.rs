@@ -75,7 +75,7 @@ impl Relay {
 /// SHA-256 of the message without its trace fields, hex: the same for a message that comes again.
 pub(super) fn message_sha256(message: &[u8]) -> String {
     let mut context = Context::new(&SHA256);
-    for piece in trace::without_trace_fields(message) {
+    for piece in trace::without_trace(message) {
         context.update(piece);
     }
     crate::ledger::chain::hex(context.finish().as_ref())

@@ -10,12 +10,15 @@ use super::decide::{Matter, Place};
 use super::settings::Settings;
 use crate::mime::transfer_encoding::Encoding;
 use crate::mime::tree::{Disposition, Kind, OutOfScope, Part, Scope, Tree, Unread};
-use crate::mime::{self, trace};
+use crate::mime;
 use crate::pixel::Finding;
 use crate::pixel::rules::Rules;
 
+mod header;
 mod part;
 
+pub use header::Header;
+use header::header;
 use part::{Reading, read_part};
 
 /// Why a part cannot be inspected, or a finding in it not be taken out (DESIGN 4, closed).
@@ -73,7 +76,7 @@ pub struct Survey {
     /// Its parts.
     pub tree: Tree,
     /// What its header says to us.
-    pub header: trace::Header,
+    pub header: Header,
     /// HTML parts that were read and can be edited.
     pub parts: Vec<Surveyed>,
     /// What would load.
@@ -126,7 +129,7 @@ pub struct Blind {
 /// Surveys one message. Never fails: what goes wrong is in the answer.
 pub fn survey(message: &[u8], rules: &Rules, settings: &Settings) -> Survey {
     let tree = mime::walk(message, &limits(settings));
-    let mut survey = Survey { header: trace::header(message), ..Survey::default() };
+    let mut survey = Survey { header: header(message), ..Survey::default() };
     for (index, part) in tree.parts.iter().enumerate() {
         match part.scope {
             Scope::Examine | Scope::ExamineOnly(_) => {
@@ -166,14 +169,14 @@ fn unread(why: Unread) -> Uninspectable {
 impl Survey {
     /// A message of which nothing is examined, and why.
     pub fn out_of_scope(message: &[u8], settings: &Settings, why: &'static str) -> Self {
-        let mut survey = Self { header: trace::header(message), out_of_scope: BTreeMap::from([(why, 1)]), ..Self::default() };
+        let mut survey = Self { header: header(message), out_of_scope: BTreeMap::from([(why, 1)]), ..Self::default() };
         survey.tree = mime::walk(message, &limits(settings));
         survey
     }
 
     /// A message whose survey broke off: blind altogether.
     pub fn failed(message: &[u8], settings: &Settings) -> Self {
-        let mut survey = Self { header: trace::header(message), ..Self::default() };
+        let mut survey = Self { header: header(message), ..Self::default() };
         survey.blind.push(Blind { path: "1".to_owned(), part: 0, why: Uninspectable::Size });
         let tree = mime::walk(message, &limits(settings));
         survey.finish(tree, settings);
