@@ -19,7 +19,7 @@ mod part;
 
 pub use header::Header;
 use header::header;
-use part::{Reading, read_part};
+use part::{Reader, Reading};
 
 /// Why a part cannot be inspected, or a finding in it not be taken out (DESIGN 4, closed).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,17 +128,20 @@ pub struct Blind {
 
 /// Surveys one message. Never fails: what goes wrong is in the answer.
 pub fn survey(message: &[u8], rules: &Rules, settings: &Settings) -> Survey {
-    let tree = mime::walk(message, &limits(settings));
+    let mut tree = mime::walk(message, &limits(settings));
     let mut survey = Survey { header: header(message), ..Survey::default() };
-    for (index, part) in tree.parts.iter().enumerate() {
-        match part.scope {
-            Scope::Examine | Scope::ExamineOnly(_) => {
-                let reading = read_part(message, &tree, index, rules, settings);
-                survey.add(index, part, reading);
-            }
-            Scope::OutOfScope(why) => *survey.out_of_scope.entry(word(why)).or_default() += 1,
-            Scope::Unread(why) => survey.add_blind(index, part, unread(why)),
-            Scope::Container | Scope::NotRendered => {}
+    let reader = Reader { rules, settings };
+    let mut cids = survey.read(message, &tree, reader, 0..tree.parts.len());
+    // An attachment that the HTML loads by `cid:` is rendered; it may load others in turn, each once.
+    while !cids.is_empty() {
+        let before: Vec<Scope> = tree.parts.iter().map(|part| part.scope).collect();
+        mime::promote(&mut tree, cids.iter().map(String::as_str));
+        let promoted: Vec<usize> = (0..tree.parts.len()).filter(|index| tree.parts.get(*index).map(|part| part.scope) != before.get(*index).copied()).collect();
+        cids = survey.read(message, &tree, reader, promoted.into_iter());
+    }
+    for part in &tree.parts {
+        if let Scope::OutOfScope(why) = part.scope {
+            *survey.out_of_scope.entry(word(why)).or_default() += 1;
         }
     }
     survey.finish(tree, settings);
@@ -196,6 +199,23 @@ impl Survey {
     pub fn uninspectable(&self) -> impl Iterator<Item = (&str, Uninspectable)> {
         let fixed = self.findings.iter().filter_map(|found| found.fixed.map(|why| (found.path.as_str(), why)));
         self.blind.iter().map(|blind| (blind.path.as_str(), blind.why)).chain(fixed)
+    }
+
+    /// Reads these parts; answers with the Content-IDs that they load.
+    fn read(&mut self, message: &[u8], tree: &Tree, reader: Reader<'_>, parts: impl Iterator<Item = usize>) -> Vec<String> {
+        let mut cids = Vec::new();
+        for (index, part) in parts.filter_map(|index| tree.parts.get(index).map(|part| (index, part))) {
+            match part.scope {
+                Scope::Examine | Scope::ExamineOnly(_) => {
+                    let mut reading = reader.read(message, part);
+                    cids.append(&mut reading.cids);
+                    self.add(index, part, reading);
+                }
+                Scope::Unread(why) => self.add_blind(index, part, unread(why)),
+                Scope::OutOfScope(_) | Scope::Container | Scope::NotRendered => {}
+            }
+        }
+        cids
     }
 
     fn add(&mut self, index: usize, part: &Part, reading: Reading) {
