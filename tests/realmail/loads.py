@@ -64,10 +64,16 @@ def references(value):
 def css_urls(text):
     text = re.sub(r"/\*.*?\*/", " ", text, flags=re.S)
     unescape = lambda e: chr(min(int(e[1], 16), 0x10FFFF)) if e[1] else e[2]
-    for match in CSS_URL.finditer(text):
-        yield CSS_ESCAPE.sub(unescape, next(g for g in match.groups() if g is not None))
-    for match in CSS_IMPORT.finditer(text):
-        yield match.group(1) or match.group(2) or ""
+    # Once as it stands and once with escapes decoded, since the word `url` itself may be escaped.
+    decoded = CSS_ESCAPE.sub(unescape, text)
+    seen = []
+    for pattern, source in ((CSS_URL, text), (CSS_IMPORT, text), (CSS_URL, decoded)):
+        for match in pattern.finditer(source):
+            url = next(g for g in match.groups() if g is not None)
+            url = url if source is decoded else CSS_ESCAPE.sub(unescape, url)
+            if source is not decoded or url not in seen:
+                seen.append(url)
+                yield url
 
 
 def elements(document, where=""):
