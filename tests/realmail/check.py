@@ -11,8 +11,10 @@ Each message goes by SMTP to somebody without and to somebody with consent; the 
     granted    with consent: the same octets, that field and `Pixelgate-*` fields aside
     outside    without consent: outside the ranges that `strip --explain` reports, every octet is equal, in order
     strip      `strip` writes what `serve` sends
+    both       one transaction to both of them: each gets the copy it got alone
     known      listed `k`: gone, all of them            tiny   listed `t`: gone, at least TINY_SHARE of them
     stays      every other load is still there as often as before, and no load is new
+    untouched  where nothing is listed, the copy of the one without consent is the message itself
     legit      nothing of the group `legit` is refused  listed the message is on the hand-made list at all
 
 A message with LF line ends is brought to CRLF first, and one with mixed ends too; the last line gets the CRLF
@@ -248,23 +250,11 @@ def judge_message(verdicts, relay, file, group, octets, listed):
         message.write(original)
     own_fields = own_field_ranges(original)
     verdicts.check("listed", file, None if listed is not None else "not on the list: read it and add it")
-
-    try:
-        copy, complaint = relay.serve(GRANTED, original)
-        verdicts.check("250", file, complaint and f"to the granted: {complaint}")
-        if copy is not None:
-            copy, complaint = without_trace(copy, original)
-            verdicts.check("trace", file, complaint)
-            expected = cut(original, own_fields)
-            same = copy == expected
-            verdicts.check("granted", file, None if same else f"differs at octet {first_difference(copy, expected)}")
-    except Refused as why:
-        verdicts.check("granted", file, f"refused although everything is consented to: {reason_of(str(why))}")
-
+    granted = judge_granted(verdicts, relay, file, original)
     stripped = relay.strip(path)
     findings = explained(stripped.stderr)
     try:
-        copy, complaint = relay.serve(NOBODY, original)
+        copies, complaint = relay.serve([NOBODY], original)
         verdicts.check("250", file, complaint and f"to nobody: {complaint}")
     except Refused as why:
         reason = reason_of(str(why))
@@ -274,21 +264,60 @@ def judge_message(verdicts, relay, file, group, octets, listed):
         verdicts.check("strip", file, None if stripped.returncode else "`serve` refuses it, `strip` does not")
         return
     verdicts.check("legit", file, None)
-    if copy is None:
+    if NOBODY not in copies:
         return
-    copy, complaint = without_trace(copy, original)
+    copy, complaint = without_trace(copies[NOBODY], original)
     verdicts.check("trace", file, complaint)
+    judge_strip(verdicts, file, stripped, copy)
+    ranges = [r for finding in findings for r in licensed_ranges(finding)]
+    complaint = too_wide(original, ranges) or difference_outside(original, ranges + own_field_ranges(original), copy)
+    verdicts.check("outside", file, complaint)
+    if not listed and copy != cut(original, own_field_ranges(original)):
+        verdicts.check("untouched", file, "changed, although nothing in it is listed")
+    elif not listed:
+        verdicts.check("untouched", file, None)
+    judge_loads(verdicts, file, listed or {}, original, copy, findings)
+    judge_both(verdicts, relay, file, original, {GRANTED: granted, NOBODY: copy})
+
+
+def judge_granted(verdicts, relay, file, original):
+    """The copy of the one who consents to everything, less our trace field; None where there is none."""
+    try:
+        copies, complaint = relay.serve([GRANTED], original)
+    except Refused as why:
+        verdicts.check("granted", file, f"refused although everything is consented to: {reason_of(str(why))}")
+        return None
+    verdicts.check("250", file, complaint and f"to the granted: {complaint}")
+    if GRANTED not in copies:
+        return None
+    copy, complaint = without_trace(copies[GRANTED], original)
+    verdicts.check("trace", file, complaint)
+    expected = cut(original, own_field_ranges(original))
+    same = copy == expected
+    verdicts.check("granted", file, None if same else f"differs at octet {first_difference(copy, expected)}")
+    return copy
+
+
+def judge_strip(verdicts, file, stripped, copy):
     if stripped.returncode != 0:
         said = stripped.stderr.decode(errors="replace")[-400:] if verdicts.verbose else "(--verbose shows what it said)"
         verdicts.check("strip", file, f"exit {stripped.returncode} {said}")
-    else:
-        same = stripped.stdout == copy
-        where = f"`serve` and `strip` differ at octet {first_difference(stripped.stdout, copy)}"
-        verdicts.check("strip", file, None if same else where)
-    ranges = [r for finding in findings for r in licensed_ranges(finding)]
-    complaint = too_wide(original, ranges) or difference_outside(original, ranges + own_fields, copy)
-    verdicts.check("outside", file, complaint)
-    judge_loads(verdicts, file, listed or {}, original, copy, findings)
+        return
+    same = stripped.stdout == copy
+    where = f"`serve` and `strip` differ at octet {first_difference(stripped.stdout, copy)}"
+    verdicts.check("strip", file, None if same else where)
+
+
+def judge_both(verdicts, relay, file, original, alone):
+    try:
+        copies, complaint = relay.serve([NOBODY, GRANTED], original)
+    except Refused as why:
+        verdicts.check("both", file, f"refused together, though neither is alone: {reason_of(str(why))}")
+        return
+    for path, copy in copies.items():
+        if without_trace(copy, original)[0] != alone.get(path):
+            complaint = complaint or f"{path} gets another copy than alone"
+    verdicts.check("both", file, complaint)
 
 
 def template_mail(octets):
@@ -317,12 +346,12 @@ def corpus(directory, templates):
 
 
 def report(verdicts, judged, skipped):
-    for name in ("250", "trace", "granted", "outside", "strip", "known", "tiny", "stays", "legit", "listed"):
+    for name in ("250", "trace", "granted", "outside", "strip", "both", "known", "tiny", "stays", "untouched", "legit", "listed"):
         count = verdicts.counts[name]
-        print(f"{name:8} {count['passed']} passed, {count['failed']} failed")
+        print(f"{name:9} {count['passed']} passed, {count['failed']} failed")
     for name in ("spacer", "beyond"):
-        print(f"{name:8} {verdicts.counts[name]['gone']} gone, {verdicts.counts[name]['there']} there (either is right)")
-    print(f"refused  {sum(verdicts.refused.values())}" + "".join(f"; {n} x {why}" for why, n in sorted(verdicts.refused.items())))
+        print(f"{name:9} {verdicts.counts[name]['gone']} gone, {verdicts.counts[name]['there']} there (either is right)")
+    print(f"refused   {sum(verdicts.refused.values())}" + "".join(f"; {n} x {why}" for why, n in sorted(verdicts.refused.items())))
     tiny = verdicts.counts["tiny"]
     total = tiny["passed"] + tiny["failed"]
     few = total and tiny["passed"] < TINY_SHARE * total

@@ -49,6 +49,9 @@ MODES = {  # corruption: the counter that has to fail
     "add-a-load": "stays",
     "strip-differs": "strip",
     "strip-fails": "strip",
+    "edit-the-unlisted": "untouched",
+    "swap-both": "both",
+    "refuse-both": "both",
     "refuse-legit": "legit",
     "refuse-granted": "granted",
     "lose-the-copy": "250",
@@ -69,6 +72,8 @@ def reading(message, mode):
         wanted = wanted[1:]
     if mode == "eat-a-visible-image":
         wanted.append(VISIBLE.encode())
+    if mode == "edit-the-unlisted" and b"Subject: three" in message:
+        wanted.append(b"Kind regards")
     edits = [(m.start(), m.end(), BLANK) for url in wanted for m in re.finditer(re.escape(url), message)]
     if mode == "spare-known-in-css":
         edits = [e for e in edits if not message[: e[0]].endswith(b"url('")]
@@ -107,8 +112,12 @@ def explain(message, mode):
         print(json.dumps({"part": "1", "range": [start, end], "action": "stripped"}), file=sys.stderr)
 
 
-def deliver(mode, forward_path, message):
-    granted = forward_path.startswith("granted")
+def other(forward_path):
+    return {"granted": "nobody", "nobody": "granted"}[forward_path.split("@")[0]] + "@example.net"
+
+
+def deliver(mode, treated_as, message, forward_path):
+    granted = treated_as.startswith("granted")
     copy = message if granted else stripped(message, mode)
     if granted and mode == "change-the-granted":
         copy = copy.replace(b"Kind regards", b"Kind Regards", 1)
@@ -138,26 +147,25 @@ def serve(mode, port):
         def handle(self):
             say = lambda text: self.wfile.write(text.encode() + b"\r\n")
             say("220 stand-in")
-            path = ""
+            paths = []
             while line := self.rfile.readline():
                 verb = line.upper()
                 if verb.startswith(b"EHLO"):
                     say("250-stand-in\r\n250-8BITMIME\r\n250 SIZE 1000000")
                 elif verb.startswith(b"RCPT"):
-                    path = line.decode().split("<")[1].split(">")[0]
+                    paths.append(line.decode().split("<")[1].split(">")[0])
                     say("250 2.1.5 ok")
                 elif verb.startswith(b"DATA"):
                     say("354 go on")
                     message = b""
                     while (line := self.rfile.readline()) != b".\r\n":
                         message += line[1:] if line.startswith(b".") else line
-                    refused = (mode == "refuse-legit" and path.startswith("nobody")) or (
-                        mode == "refuse-granted" and path.startswith("granted")
-                    )
-                    if refused:
+                    refused = {"refuse-legit": ["nobody@example.net"], "refuse-granted": ["granted@example.net"]}
+                    if paths == refused.get(mode) or (mode == "refuse-both" and len(paths) > 1):
                         say("550 5.6.0 message refused, address valid (cte)")
                         continue
-                    deliver(mode, path, message)
+                    for path in paths:
+                        deliver(mode, path if len(paths) == 1 or mode != "swap-both" else other(path), message, path)
                     say("250 2.0.0 ok")
                 elif verb.startswith(b"QUIT"):
                     say("221 bye")

@@ -76,7 +76,7 @@ class Smtp:
             raise Refused(f"{got} {' / '.join(text)}")
         return text
 
-    def transaction(self, forward_path, message):
+    def transaction(self, forward_paths, message):
         header = message.partition(b"\r\n\r\n")[0]
         parameters = ""
         if "8BITMIME" in self.announced and any(octet > 127 for octet in message):
@@ -87,8 +87,9 @@ class Smtp:
             parameters += f" SIZE={len(message)}"
         self.send(f"MAIL FROM:<{REVERSE_PATH}>{parameters}\r\n".encode())
         self.expect("250")
-        self.send(f"RCPT TO:<{forward_path}>\r\n".encode())
-        self.expect("250")
+        for forward_path in forward_paths:
+            self.send(f"RCPT TO:<{forward_path}>\r\n".encode())
+            self.expect("250")
         self.send(b"DATA\r\n")
         self.expect("354")
         self.send(re.sub(rb"(?m)^\.", b"..", message) + b".\r\n")
@@ -165,29 +166,34 @@ class Relay:
         new = os.path.join(self.outbox, "new")
         return set(os.listdir(new)) if os.path.isdir(new) else set()
 
-    def serve(self, forward_path, message):
-        """(copy, complaint about the delivery or None); Refused where the relay refused it."""
+    def serve(self, forward_paths, message):
+        """({forward-path: copy}, complaint about the delivery or None); Refused where the relay refused it."""
         before = self.delivered()
         client = Smtp(self.port)
         try:
-            client.transaction(forward_path, message)
+            client.transaction(forward_paths, message)
             arrived = sorted(self.delivered() - before)
         finally:
             client.close()
-        if len(arrived) != 1:
-            return None, f"250, but {len(arrived)} new files in the maildir"
-        with open(os.path.join(self.outbox, "new", arrived[0]), "rb") as file:
-            copy = file.read()
-        try:
-            with open(os.path.join(self.outbox, "envelopes", arrived[0] + ".json"), encoding="utf-8") as file:
-                envelope = file.read()
-            json.loads(envelope)
-        except (OSError, ValueError) as why:
-            return copy, f"no envelope beside it: {type(why).__name__}"
-        paths = re.findall(r"[a-z]+@example\.(?:net|org)", envelope)
-        if set(paths) != {forward_path, REVERSE_PATH}:
-            return copy, f"envelope names {sorted(set(paths))}"
-        return copy, None
+        copies = {}
+        for name in arrived:
+            with open(os.path.join(self.outbox, "new", name), "rb") as file:
+                copy = file.read()
+            try:
+                with open(os.path.join(self.outbox, "envelopes", name + ".json"), encoding="utf-8") as file:
+                    envelope = file.read()
+                json.loads(envelope)
+            except (OSError, ValueError) as why:
+                return copies, f"no envelope beside the copy: {type(why).__name__}"
+            paths = set(re.findall(r"[a-z]+@example\.(?:net|org)", envelope))
+            if REVERSE_PATH not in paths or not paths - {REVERSE_PATH} <= set(forward_paths):
+                return copies, f"the envelope names {sorted(paths)}"
+            for path in paths - {REVERSE_PATH}:
+                if path in copies:
+                    return copies, f"{path} got two copies"
+                copies[path] = copy
+        missing = sorted(set(forward_paths) - set(copies))
+        return copies, f"250, but no copy for {missing} in the maildir" if missing else None
 
     def strip(self, path):
         return self.run("strip", "--to", NOBODY, "--from", REVERSE_PATH, "--explain", "-c", self.config, path)
