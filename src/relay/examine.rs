@@ -148,14 +148,22 @@ impl Examiner {
         if count.all >= self.settings.received_fields {
             return Some(replies::loops(count.all));
         }
-        (count.ours >= self.settings.own_received_fields).then(|| replies::loops_through_us(count.ours))
+        (count.ours >= self.settings.own_received_fields)
+            .then(|| replies::loops_through_us(count.ours))
     }
 
     fn subjects(&self, stream: &Stream, case: &Case<'_>) -> Vec<Subject> {
-        case.forward_paths.iter().map(|path| Subject::of(self.keys.lookup(), &stream.controller, path)).collect()
+        case.forward_paths
+            .iter()
+            .map(|path| Subject::of(self.keys.lookup(), &stream.controller, path))
+            .collect()
     }
 
-    async fn look_up(&self, stream: &Stream, subjects: &[Subject]) -> Result<Vec<Standing>, Reason> {
+    async fn look_up(
+        &self,
+        stream: &Stream,
+        subjects: &[Subject],
+    ) -> Result<Vec<Standing>, Reason> {
         match self.register.look_up(&stream.controller, subjects).await {
             Ok(standings) if standings.len() == subjects.len() => Ok(standings),
             Ok(_) => Err(Reason::StoreUnavailable),
@@ -166,7 +174,14 @@ impl Examiner {
         }
     }
 
-    fn decided<'a>(&'a self, case: &Case<'_>, survey: Survey, stream: &'a Stream, subjects: &[Subject], standings: &Result<Vec<Standing>, Reason>) -> Examined<'a> {
+    fn decided<'a>(
+        &'a self,
+        case: &Case<'_>,
+        survey: Survey,
+        stream: &'a Stream,
+        subjects: &[Subject],
+        standings: &Result<Vec<Standing>, Reason>,
+    ) -> Examined<'a> {
         let shadow = stream.shadow(case.today);
         let facts = Facts {
             stream,
@@ -183,16 +198,34 @@ impl Examiner {
                 Ok(standings) => standings.get(index).ok_or(Reason::StoreUnavailable),
                 Err(reason) => Err(*reason),
             };
-            let decisions: Vec<Decision> = survey.matters().map(|matter| decide(matter, asked, &facts)).collect();
+            let decisions: Vec<Decision> = survey
+                .matters()
+                .map(|matter| decide(matter, asked, &facts))
+                .collect();
             let enforced = enforced(shadow, subject);
-            treatments.push(if enforced { treatment(&decisions, &survey.places, &facts) } else { Treatment::untouched() });
-            recipients.push(Recipient { subject: *subject, enforced, decisions });
+            treatments.push(if enforced {
+                treatment(&decisions, &survey.places, &facts)
+            } else {
+                Treatment::untouched()
+            });
+            recipients.push(Recipient {
+                subject: *subject,
+                enforced,
+                decisions,
+            });
         }
         let groups = match self.settings.mixed_consent {
             MixedConsent::Split => group(&treatments),
             MixedConsent::Strictest => strictest(&treatments),
         };
-        let mut examined = Examined { survey, stream, shadow, recipients, groups, variants: Vec::new() };
+        let mut examined = Examined {
+            survey,
+            stream,
+            shadow,
+            recipients,
+            groups,
+            variants: Vec::new(),
+        };
         examined.note_strictest();
         self.make_variants(case, &mut examined);
         examined
@@ -207,16 +240,28 @@ impl Examiner {
             if signed && self.settings.existing_signature == ExistingSignature::Refuse {
                 group.treatment = Treatment::Rejected(strip::SIGNATURE);
             }
-            let Treatment::Forward { strip: findings, empty } = &group.treatment else {
+            let Treatment::Forward {
+                strip: findings,
+                empty,
+            } = &group.treatment
+            else {
                 variants.push(None);
                 continue;
             };
-            let remove_signature = signed && self.settings.existing_signature == ExistingSignature::Remove;
-            let edits = strip::Edits { findings, empty, remove_signature };
+            let remove_signature =
+                signed && self.settings.existing_signature == ExistingSignature::Remove;
+            let edits = strip::Edits {
+                findings,
+                empty,
+                remove_signature,
+            };
             match strip::variant(&self.rules, &self.settings, case, &examined.survey, &edits) {
                 Ok(variant) => variants.push(Some(variant)),
                 Err(why) => {
-                    tracing::error!(why = why.as_str(), "a variant did not pass its second examination");
+                    tracing::error!(
+                        why = why.as_str(),
+                        "a variant did not pass its second examination"
+                    );
                     group.treatment = strip::not_made(why, examined.stream.kind, case.hold_over);
                     variants.push(None);
                 }
@@ -229,7 +274,9 @@ impl Examiner {
 impl Examined<'_> {
     /// Whether anybody keeps a tracker: then the intent has to be on the disk before it goes.
     pub fn keeps(&self) -> bool {
-        self.recipients.iter().any(|recipient| !recipient.enforced || recipient.decisions.iter().any(Decision::keeps))
+        self.recipients
+            .iter()
+            .any(|recipient| !recipient.enforced || recipient.decisions.iter().any(Decision::keeps))
     }
 
     /// Whether a copy waits because it cannot be inspected.
@@ -240,12 +287,29 @@ impl Examined<'_> {
     /// In one body for all, what somebody would have kept goes because of somebody else; the record says so.
     fn note_strictest(&mut self) {
         for group in &self.groups {
-            let Treatment::Forward { strip, .. } = &group.treatment else { continue };
+            let Treatment::Forward { strip, .. } = &group.treatment else {
+                continue;
+            };
             for index in &group.recipients {
-                let Some(recipient) = self.recipients.get_mut(*index).filter(|recipient| recipient.enforced) else { continue };
+                let Some(recipient) = self
+                    .recipients
+                    .get_mut(*index)
+                    .filter(|recipient| recipient.enforced)
+                else {
+                    continue;
+                };
                 for (decision, place) in recipient.decisions.iter_mut().zip(&self.survey.places) {
-                    if decision.keeps() && place.finding().is_some_and(|finding| strip.contains(&finding)) {
-                        *decision = Decision { action: Action::Stripped, basis: None, reason: Some(Reason::StrictestRecipient), ..decision.clone() };
+                    if decision.keeps()
+                        && place
+                            .finding()
+                            .is_some_and(|finding| strip.contains(&finding))
+                    {
+                        *decision = Decision {
+                            action: Action::Stripped,
+                            basis: None,
+                            reason: Some(Reason::StrictestRecipient),
+                            ..decision.clone()
+                        };
                     }
                 }
             }
@@ -258,7 +322,14 @@ fn withdrawal(stream: &Stream, survey: &Survey) -> WithdrawalLink {
     use super::settings::WithdrawalLink as Wanted;
     match &stream.withdrawal_link {
         None | Some(Wanted::Elsewhere(_)) => WithdrawalLink::NotDemanded,
-        Some(Wanted::Checked(link)) if survey.links.iter().any(|href| href.starts_with(&link.url_prefix)) => WithdrawalLink::Present,
+        Some(Wanted::Checked(link))
+            if survey
+                .links
+                .iter()
+                .any(|href| href.starts_with(&link.url_prefix)) =>
+        {
+            WithdrawalLink::Present
+        }
         Some(Wanted::Checked(_)) => WithdrawalLink::Absent,
     }
 }

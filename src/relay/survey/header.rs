@@ -38,6 +38,8 @@ pub(super) fn header(message: &[u8]) -> Header {
         header.dkim_fields.push(signature.whole);
     }
     let end = fields::end_of_header(message);
-    header.message_id = fields::fields(message, 0..end).find(|field| field.is(message, "Message-ID")).map(|field| field.value_text(message));
+    header.message_id = fields::fields(message, 0..end)
+        .find(|field| field.is(message, "Message-ID"))
+        .map(|field| field.value_text(message));
     header
 }

@@ -5,10 +5,10 @@
 
 use super::super::settings::Settings;
 use super::{Uninspectable, limits};
+use crate::mime;
 use crate::mime::charset::{self, charset};
 use crate::mime::transfer_encoding::{Encoding, decode};
 use crate::mime::tree::{ExamineOnly, Kind, Part, Scope, Tree};
-use crate::mime;
 use crate::pixel::rules::Rules;
 use crate::pixel::{self, Document, Examination, Finding};
 
@@ -56,7 +56,10 @@ impl Reader<'_> {
     }
 
     fn html(self, raw: &[u8], part: &Part, document: Document) -> Reading {
-        let mut reading = Reading { fixed: fixed(part), ..Reading::default() };
+        let mut reading = Reading {
+            fixed: fixed(part),
+            ..Reading::default()
+        };
         let mut first: Option<(Encoding, Vec<Finding>)> = None;
         for encoding in &part.encodings {
             let Ok(decoded) = decode(raw, *encoding) else {
@@ -69,13 +72,23 @@ impl Reader<'_> {
             }
             let charsets = match charset(&part.charsets, &decoded.bytes) {
                 Ok(charsets) => charsets,
-                Err(charset::Uninspectable::Wide | charset::Uninspectable::Stateful | charset::Uninspectable::NotAscii) => {
+                Err(
+                    charset::Uninspectable::Wide
+                    | charset::Uninspectable::Stateful
+                    | charset::Uninspectable::NotAscii,
+                ) => {
                     reading.blind = Some(Uninspectable::Charset);
                     continue;
                 }
             };
             for charset in charsets.encodings {
-                match pixel::examine(&decoded.bytes, charset, document, self.rules, &self.limits()) {
+                match pixel::examine(
+                    &decoded.bytes,
+                    charset,
+                    document,
+                    self.rules,
+                    &self.limits(),
+                ) {
                     Ok(examination) => reading.take(*encoding, examination, &mut first),
                     Err(why) => reading.blind = Some(why.into()),
                 }
@@ -85,7 +98,13 @@ impl Reader<'_> {
             reading.encoding = first.map(|(encoding, _)| encoding);
         }
         // A finding without an edit cannot be taken out, and one beside something unread is not the whole truth.
-        if reading.fixed.is_none() && (reading.blind.is_some() || reading.findings.iter().any(|finding| finding.edits.is_empty())) {
+        if reading.fixed.is_none()
+            && (reading.blind.is_some()
+                || reading
+                    .findings
+                    .iter()
+                    .any(|finding| finding.edits.is_empty()))
+        {
             reading.fixed = Some(Uninspectable::ReadingsDiffer);
             reading.encoding = None;
         }
@@ -94,7 +113,10 @@ impl Reader<'_> {
 
     /// A message inside base64 or quoted-printable: examined, never edited.
     fn encoded_message(self, raw: &[u8], part: &Part, depth: usize) -> Reading {
-        let mut reading = Reading { fixed: Some(Uninspectable::EncodedMessage), ..Reading::default() };
+        let mut reading = Reading {
+            fixed: Some(Uninspectable::EncodedMessage),
+            ..Reading::default()
+        };
         if depth >= ENCODED_DEPTH {
             reading.blind = Some(Uninspectable::Depth);
             return reading;
@@ -104,7 +126,10 @@ impl Reader<'_> {
                 reading.blind = Some(Uninspectable::Cte);
                 continue;
             };
-            let Some(inner) = part.message_start(&decoded.bytes).and_then(|start| decoded.bytes.get(start..)) else {
+            let Some(inner) = part
+                .message_start(&decoded.bytes)
+                .and_then(|start| decoded.bytes.get(start..))
+            else {
                 continue;
             };
             let tree = mime::walk(inner, &limits(self.settings));
@@ -132,12 +157,22 @@ impl Reader<'_> {
     }
 
     fn limits(self) -> pixel::Limits {
-        pixel::Limits { token_octets: self.settings.token_octets, html_octets: self.settings.html_octets, findings: self.settings.findings, ..pixel::Limits::default() }
+        pixel::Limits {
+            token_octets: self.settings.token_octets,
+            html_octets: self.settings.html_octets,
+            findings: self.settings.findings,
+            ..pixel::Limits::default()
+        }
     }
 }
 
 impl Reading {
-    fn take(&mut self, encoding: Encoding, examination: Examination, first: &mut Option<(Encoding, Vec<Finding>)>) {
+    fn take(
+        &mut self,
+        encoding: Encoding,
+        examination: Examination,
+        first: &mut Option<(Encoding, Vec<Finding>)>,
+    ) {
         self.links.extend(examination.links);
         self.cids.extend(examination.cids);
         match first {
@@ -150,7 +185,12 @@ impl Reading {
                 if !same || (*of_first != encoding && !findings.is_empty()) {
                     // Everything that any reading finds counts; no edit would be right in all of them.
                     self.fixed = self.fixed.or(Some(Uninspectable::ReadingsDiffer));
-                    self.findings.extend(examination.findings.into_iter().filter(|finding| !findings.contains(finding)));
+                    self.findings.extend(
+                        examination
+                            .findings
+                            .into_iter()
+                            .filter(|finding| !findings.contains(finding)),
+                    );
                 }
             }
         }
@@ -163,6 +203,10 @@ fn fixed(part: &Part) -> Option<Uninspectable> {
         Scope::ExamineOnly(ExamineOnly::Signed) => Some(Uninspectable::Signed),
         Scope::ExamineOnly(ExamineOnly::Disputed) => Some(Uninspectable::ReadingsDiffer),
         Scope::ExamineOnly(ExamineOnly::Encoded) => Some(Uninspectable::EncodedMessage),
-        Scope::Examine | Scope::OutOfScope(_) | Scope::Container | Scope::NotRendered | Scope::Unread(_) => None,
+        Scope::Examine
+        | Scope::OutOfScope(_)
+        | Scope::Container
+        | Scope::NotRendered
+        | Scope::Unread(_) => None,
     }
 }
