@@ -14,7 +14,7 @@ use crate::config::{Config, File, load};
 use crate::ledger::line::Start;
 use crate::ledger::{Ledger, LedgerError};
 use crate::next_hop::NextHop;
-use crate::pixel::rules::Rules;
+use crate::pixel::Rules;
 use crate::register::Register;
 use crate::register::keys::Keys;
 use crate::relay::Relay;
@@ -108,7 +108,7 @@ pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
     let register = Register::open(&file.consent, Arc::clone(&keys))
         .map_err(|error| Failure::new(Exit::Unavailable, error))?;
     let rules =
-        Rules::without(&file.rules.disabled).map_err(|error| Failure::new(Exit::Config, error))?;
+        Rules::built_in().without(&file.rules.disabled).map_err(|error| Failure::new(Exit::Config, error))?;
     Ok(Examiner {
         name: file.server.name.clone(),
         settings: file.relay.clone(),

@@ -16,7 +16,7 @@ use super::{Exit, Failure};
 use crate::mime::splice::Spliced;
 use crate::relay::examine::{Case, Examined, today};
 use crate::relay::plan::Treatment;
-use crate::relay::record::{keyed, shown_host};
+use crate::relay::record::{evidence, keyed, shown_host};
 use crate::smtp::path::{ForwardPath, ReversePath};
 
 /// `pixelgate strip`.
@@ -198,10 +198,10 @@ fn explain(
         let finding = &found.finding;
         lines.push(json!({
             "finding": n, "to": to, "stream": examined.stream.name, "part": found.path, "line": finding.line,
-            "vector": finding.vector.to_string(), "host": shown_host(key, &finding.host), "url_hash": keyed(key, "url", &finding.url),
+            "vector": finding.vector.as_str(), "host": shown_host(key, &finding.host), "url_hash": keyed(key, "url", &finding.url),
             "url_sha256": crate::ledger::chain::hex(ring::digest::digest(&ring::digest::SHA256, finding.url.as_bytes()).as_ref()),
-            "verdict": finding.verdict.to_string(), "evidence": finding.evidence.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "treatment": finding.treatment.to_string(), "action": if enforced || decision.keeps() { decision.action.to_string() } else { "would_strip".to_owned() },
+            "verdict": finding.verdict.as_str(), "evidence": finding.evidence.iter().map(evidence).collect::<Vec<_>>(),
+            "treatment": finding.treatment.as_str(), "action": if enforced || decision.keeps() { decision.action.to_string() } else { "would_strip".to_owned() },
             "basis": decision.basis.map(|basis| basis.to_string()), "reason": decision.reason.map(|reason| reason.to_string()),
             "uninspectable": found.fixed.map(super::super::relay::survey::Uninspectable::as_str),
             "proof": decision.proofs.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -15,7 +15,7 @@ pub use self::file::{File, LogFormat};
 
 use self::error::{Source, Step};
 use crate::consent::{Purpose, StreamKind};
-use crate::pixel::rules::Rules;
+use crate::pixel::Rules;
 use crate::relay::settings::{Enforcement, Stream, WithdrawalLink};
 
 /// Longest a stream may only look on, in days (DESIGN 5).
@@ -191,7 +191,7 @@ fn check_limits(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
 }
 
 fn check_rules(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
-    Rules::without(&file.rules.disabled)
+    Rules::built_in().without(&file.rules.disabled)
         .map(|_| ())
         .map_err(|error| {
             source.at_key(

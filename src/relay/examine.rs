@@ -21,7 +21,7 @@ use super::survey::{Survey, survey};
 use crate::consent::{Action, Reason, Standing, Subject, WithdrawalLink};
 use crate::mime::splice::Spliced;
 use crate::mime::trace;
-use crate::pixel::rules::Rules;
+use crate::pixel::Rules;
 use crate::register::Register;
 use crate::register::keys::Keys;
 use crate::smtp::replies;

@@ -21,6 +21,7 @@ use crate::ledger::line::{
 };
 use crate::mime::trace;
 use crate::next_hop::Fate;
+use crate::pixel::Evidence;
 use crate::smtp::reply::Reply;
 
 /// What an outcome line refers back to.
@@ -143,12 +144,20 @@ fn finding_line(key: &LookupKey, n: usize, found: &Found) -> FindingLine {
         n,
         part: found.path.clone(),
         line: finding.line,
-        vector: finding.vector.to_string(),
+        vector: finding.vector.as_str().to_owned(),
         host: shown_host(key, &finding.host),
         url: keyed(key, "url", &finding.url),
-        verdict: finding.verdict.to_string(),
-        evidence: finding.evidence.iter().map(ToString::to_string).collect(),
-        treatment: finding.treatment.to_string(),
+        verdict: finding.verdict.as_str().to_owned(),
+        evidence: finding.evidence.iter().map(evidence).collect(),
+        treatment: finding.treatment.as_str().to_owned(),
+    }
+}
+
+/// One piece of evidence in words: its reason code, and which rule or which size.
+pub fn evidence(evidence: &Evidence) -> String {
+    match evidence {
+        Evidence::KnownEndpoint { rule, .. } => format!("{}:{rule}", evidence.as_str()),
+        Evidence::Tiny { width, height } => format!("{}:{width}x{height}", evidence.as_str()),
     }
 }
 
