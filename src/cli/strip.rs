@@ -16,7 +16,8 @@ use super::{Exit, Failure};
 use crate::mime::splice::Spliced;
 use crate::relay::examine::{Case, Examined, today};
 use crate::relay::plan::Treatment;
-use crate::relay::record::{evidence, keyed, shown_host};
+use crate::relay::record::{evidence, hex, shown_host, shown_url};
+use crate::register::Keys;
 use crate::smtp::path::{ForwardPath, ReversePath};
 
 /// `pixelgate strip`.
@@ -84,7 +85,7 @@ pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), 
         )
     })?;
     if arguments.explain {
-        explain(&examined, examiner.keys.lookup(), &arguments.to)?;
+        explain(&examined, &examiner.keys, &arguments.to)?;
     }
     match (
         examined.groups.first().map(|group| &group.treatment),
@@ -178,7 +179,7 @@ fn write(variant: &Spliced, as_lf: bool) -> Result<(), Failure> {
 /// One JSON object for each finding, one for each part that cannot be read, one for each replaced range.
 fn explain(
     examined: &Examined<'_>,
-    key: &crate::consent::LookupKey,
+    keys: &Keys,
     to: &str,
 ) -> Result<(), Failure> {
     let survey = &examined.survey;
@@ -198,8 +199,8 @@ fn explain(
         let finding = &found.finding;
         lines.push(json!({
             "finding": n, "to": to, "stream": examined.stream.name, "part": found.path, "line": finding.line,
-            "vector": finding.vector.as_str(), "host": shown_host(key, &finding.host), "url_hash": keyed(key, "url", &finding.url),
-            "url_sha256": crate::ledger::chain::hex(ring::digest::digest(&ring::digest::SHA256, finding.url.as_bytes()).as_ref()),
+            "vector": finding.vector.as_str(), "host": shown_host(keys, &finding.host), "url_hash": shown_url(keys, &finding.url),
+            "url_sha256": hex(ring::digest::digest(&ring::digest::SHA256, finding.url.as_bytes()).as_ref()),
             "verdict": finding.verdict.as_str(), "evidence": finding.evidence.iter().map(evidence).collect::<Vec<_>>(),
             "treatment": finding.treatment.as_str(), "action": if enforced || decision.keeps() { decision.action.to_string() } else { "would_strip".to_owned() },
             "basis": decision.basis.map(|basis| basis.to_string()), "reason": decision.reason.map(|reason| reason.to_string()),
