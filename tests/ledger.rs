@@ -2,6 +2,12 @@
 //!
 //! Each test is its own second process: started again with [`ROLE`] set, it plays the writer.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test says by failing where it failed; clippy spares only the functions marked as tests"
+)]
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
