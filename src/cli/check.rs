@@ -76,6 +76,11 @@ fn describe(text: &mut String, file: &File) {
         text,
         "{} detection rules: {}",
         rules.all().len(),
-        rules.all().iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>().join(" ")
+        rules
+            .all()
+            .iter()
+            .map(|rule| rule.name.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
     );
 }

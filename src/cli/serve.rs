@@ -104,8 +104,9 @@ pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
     );
     let register = Register::open(&file.consent, Arc::clone(&keys))
         .map_err(|error| Failure::new(Exit::Unavailable, error))?;
-    let rules =
-        Rules::built_in().without(&file.rules.disabled).map_err(|error| Failure::new(Exit::Config, error))?;
+    let rules = Rules::built_in()
+        .without(&file.rules.disabled)
+        .map_err(|error| Failure::new(Exit::Config, error))?;
     Ok(Examiner {
         name: file.server.name.clone(),
         settings: file.relay.clone(),

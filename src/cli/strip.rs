@@ -14,10 +14,10 @@ use serde_json::json;
 use super::serve::{examiner, read};
 use super::{Exit, Failure};
 use crate::mime::splice::Spliced;
+use crate::register::Keys;
 use crate::relay::examine::{Case, Examined, today};
 use crate::relay::plan::Treatment;
 use crate::relay::record::{evidence, hex, shown_host, shown_url};
-use crate::register::Keys;
 use crate::smtp::path::{ForwardPath, ReversePath};
 
 /// `pixelgate strip`.
@@ -177,11 +177,7 @@ fn write(variant: &Spliced, as_lf: bool) -> Result<(), Failure> {
 }
 
 /// One JSON object for each finding, one for each part that cannot be read, one for each replaced range.
-fn explain(
-    examined: &Examined<'_>,
-    keys: &Keys,
-    to: &str,
-) -> Result<(), Failure> {
+fn explain(examined: &Examined<'_>, keys: &Keys, to: &str) -> Result<(), Failure> {
     let survey = &examined.survey;
     let mut lines = Vec::new();
     let decisions = examined

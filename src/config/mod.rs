@@ -191,7 +191,8 @@ fn check_limits(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
 }
 
 fn check_rules(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
-    Rules::built_in().without(&file.rules.disabled)
+    Rules::built_in()
+        .without(&file.rules.disabled)
         .map(|_| ())
         .map_err(|error| {
             source.at_key(

@@ -118,11 +118,7 @@ fn read(text: &str, selectors: Option<String>) -> Result<Css, TooDeep> {
     };
     let mut declarations = Vec::new();
     let inside = selectors.is_some();
-    walker.statements(
-        &mut parser,
-        inside.then_some(&mut declarations),
-        DEPTH_MAX,
-    );
+    walker.statements(&mut parser, inside.then_some(&mut declarations), DEPTH_MAX);
     if walker.too_deep {
         return Err(TooDeep);
     }

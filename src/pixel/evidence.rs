@@ -185,7 +185,11 @@ impl<'s> Judge<'s> {
             .collect();
         let id = attribute("id").map(|id| id.to_lowercase());
         // Browsers take `image` for `img`.
-        let name = if tag.name == "image" { "img" } else { &tag.name };
+        let name = if tag.name == "image" {
+            "img"
+        } else {
+            &tag.name
+        };
         Some(ask(&Element {
             tag: name,
             id: id.as_deref(),
@@ -231,8 +235,12 @@ impl<'s> Judge<'s> {
             line: lines.of(load.span.start),
             vector: load.vector,
             place: load.place,
-            url: first.map(|request| request.written.clone()).unwrap_or_default(),
-            host: first.map(|request| request.url.host.clone()).unwrap_or_default(),
+            url: first
+                .map(|request| request.written.clone())
+                .unwrap_or_default(),
+            host: first
+                .map(|request| request.url.host.clone())
+                .unwrap_or_default(),
             verdict: suspect.verdict,
             evidence: suspect.evidence,
             treatment,

@@ -21,10 +21,17 @@ pub(super) fn may_identify(url: &Url) -> bool {
         .iter()
         .map(|segment| segment.bytes().filter(u8::is_ascii_digit).count())
         .sum();
-    let dates: usize = url.segments.iter().map(|segment| dated_digits(segment)).sum();
+    let dates: usize = url
+        .segments
+        .iter()
+        .map(|segment| dated_digits(segment))
+        .sum();
     path > PATH_CHARS_MAX
         || digits.saturating_sub(dates) > PATH_DIGITS_MAX
-        || url.segments.iter().any(|segment| segment_identifies(segment))
+        || url
+            .segments
+            .iter()
+            .any(|segment| segment_identifies(segment))
         || url
             .host
             .split('.')
@@ -77,14 +84,23 @@ fn chunk_identifies(chunk: &str) -> bool {
     if digits > 0 {
         // Letters and digits in turn: "a8f3k2c9", not "banner2024" or "version12".
         let turns = turns(chunk, |octet| octet.is_ascii_digit());
-        return (length >= 8 && turns >= 3) || (length >= 12 && turns >= 2 && digits >= 4) || digits >= 6;
+        return (length >= 8 && turns >= 3)
+            || (length >= 12 && turns >= 2 && digits >= 4)
+            || digits >= 6;
     }
     let cases = turns(chunk, |octet| octet.is_ascii_uppercase());
     let vowels = chunk
         .bytes()
-        .filter(|octet| matches!(octet.to_ascii_lowercase(), b'a' | b'e' | b'i' | b'o' | b'u' | b'y'))
+        .filter(|octet| {
+            matches!(
+                octet.to_ascii_lowercase(),
+                b'a' | b'e' | b'i' | b'o' | b'u' | b'y'
+            )
+        })
         .count();
-    length >= 24 || (length >= 10 && cases >= 5) || (length >= 10 && vowels.saturating_mul(6) < length)
+    length >= 24
+        || (length >= 10 && cases >= 5)
+        || (length >= 10 && vowels.saturating_mul(6) < length)
 }
 
 /// How often neighbours differ by `class`.
@@ -100,8 +116,11 @@ fn turns(chunk: &str, class: impl Fn(u8) -> bool) -> usize {
 fn is_dimension(chunk: &str) -> bool {
     let tail = chunk.trim_start_matches(|c: char| c.is_ascii_alphabetic() && c != 'x' && c != 'X');
     let mut numbers = tail.split(['x', 'X']);
-    let number =
-        |text: Option<&str>| text.is_some_and(|text| (1..=4).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_digit()));
+    let number = |text: Option<&str>| {
+        text.is_some_and(|text| {
+            (1..=4).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_digit())
+        })
+    };
     number(numbers.next()) && number(numbers.next()) && numbers.next().is_none()
 }
 

@@ -173,10 +173,15 @@ impl Surveyor<'_> {
         let mut names = Vec::new();
         for class in tag.all(self.html, "class") {
             let text = self.value(class.value.clone()).as_str().to_lowercase();
-            names.extend(text.split_ascii_whitespace().map(|name| Name::Class(name.to_owned())));
+            names.extend(
+                text.split_ascii_whitespace()
+                    .map(|name| Name::Class(name.to_owned())),
+            );
         }
         for id in tag.all(self.html, "id") {
-            names.push(Name::Id(self.value(id.value.clone()).as_str().to_lowercase()));
+            names.push(Name::Id(
+                self.value(id.value.clone()).as_str().to_lowercase(),
+            ));
         }
         self.survey.names.extend(names);
     }
@@ -232,7 +237,9 @@ impl Surveyor<'_> {
             "img" | "image" => Vector::Img,
             "input" => {
                 let kind = self.first(tag, "type")?;
-                kind.trim().eq_ignore_ascii_case("image").then_some(Vector::InputImage)?
+                kind.trim()
+                    .eq_ignore_ascii_case("image")
+                    .then_some(Vector::InputImage)?
             }
             "v:image" => Vector::VmlImage,
             "v:fill" => Vector::VmlFill,

@@ -268,7 +268,10 @@ pub fn examine(
             return Err(Uninspectable::ReadingsDiffer);
         }
     }
-    if reading::overlapping(&readings.parsed, examination.findings.iter().map(|f| &f.span)) {
+    if reading::overlapping(
+        &readings.parsed,
+        examination.findings.iter().map(|f| &f.span),
+    ) {
         return Err(Uninspectable::ReadingsDiffer);
     }
     Ok(examination)

@@ -56,8 +56,13 @@ pub(super) fn read(
     let mut parsed = Vec::new();
     let mut ambiguous = parser.document(html, 0, Place::Body, COMMENT_DEPTH_MAX, &mut parsed)?;
     if let Some(scriptless) = without_noscript(html) {
-        ambiguous |=
-            parser.document(&scriptless, 0, Place::Noscript, COMMENT_DEPTH_MAX, &mut parsed)?;
+        ambiguous |= parser.document(
+            &scriptless,
+            0,
+            Place::Noscript,
+            COMMENT_DEPTH_MAX,
+            &mut parsed,
+        )?;
     }
     // The same tag in several readings is one tag; the place that sorts first is the one most clients see.
     parsed.sort_by(|a, b| {
@@ -86,14 +91,24 @@ impl Parsing {
         let mut comments = Vec::new();
         let before = spots.len();
         let mut ambiguous = false;
-        match self.pass(html, true, |range| note(spots, range, offset, place), &mut comments) {
+        match self.pass(
+            html,
+            true,
+            |range| note(spots, range, offset, place),
+            &mut comments,
+        ) {
             Ok(()) => {}
             Err(RewritingError::ParsingAmbiguity(_)) => {
                 ambiguous = true;
                 spots.truncate(before);
                 comments.clear();
-                self.pass(html, false, |range| note(spots, range, offset, place), &mut comments)
-                    .map_err(|_| Uninspectable::TokenLimit)?;
+                self.pass(
+                    html,
+                    false,
+                    |range| note(spots, range, offset, place),
+                    &mut comments,
+                )
+                .map_err(|_| Uninspectable::TokenLimit)?;
             }
             Err(_) => return Err(Uninspectable::TokenLimit),
         }
@@ -121,16 +136,14 @@ impl Parsing {
         mut tag: impl FnMut(Range<usize>),
         comments: &mut Vec<Range<usize>>,
     ) -> Result<(), RewritingError> {
-        let all: Selector = "*".parse().map_err(
-            |error: SelectorError| RewritingError::ContentHandlerError(error.into()),
-        )?;
+        let all: Selector = "*"
+            .parse()
+            .map_err(|error: SelectorError| RewritingError::ContentHandlerError(error.into()))?;
         let settings = Settings::new()
             .with_encoding(self.encoding)
             .with_strict(strict)
             // No graceful bail-out: a document past the limit is uninspectable, never passed on unread.
-            .with_memory_settings(
-                MemorySettings::new().with_max_allowed_memory_usage(self.memory),
-            )
+            .with_memory_settings(MemorySettings::new().with_max_allowed_memory_usage(self.memory))
             .append_element_content_handler((
                 std::borrow::Cow::Borrowed(&all),
                 ElementContentHandlers::default().element(

@@ -89,7 +89,10 @@ impl Rule {
             && self.query.iter().all(|wanted| {
                 url.parameters().any(|(name, value)| {
                     wanted.name.matches(name)
-                        && wanted.value.as_ref().is_none_or(|shape| shape.matches(value))
+                        && wanted
+                            .value
+                            .as_ref()
+                            .is_none_or(|shape| shape.matches(value))
                 })
             })
     }
@@ -259,8 +262,7 @@ impl Rule {
                 .max_by_key(|literal| literal.len())
                 .map(str::to_ascii_lowercase)
         };
-        let by_query =
-            longest(&mut self.query.iter().filter_map(|wanted| wanted.name.literal()));
+        let by_query = longest(&mut self.query.iter().filter_map(|wanted| wanted.name.literal()));
         if self.paths.is_empty() {
             return by_query.map(|anchor| vec![anchor]);
         }

@@ -13,15 +13,32 @@ fn found(rules: &Rules, url: &str) -> Option<String> {
 fn every_rule_hits_its_vector_by_itself() {
     for rule in Rules::built_in().all() {
         let alone = Rules::index(vec![rule.clone()]).unwrap();
-        assert_eq!(found(&alone, &rule.hits).as_ref(), Some(&rule.name), "{}", rule.hits);
-        assert_eq!(found(&alone, &rule.misses), None, "{}: {}", rule.name, rule.misses);
+        assert_eq!(
+            found(&alone, &rule.hits).as_ref(),
+            Some(&rule.name),
+            "{}",
+            rule.hits
+        );
+        assert_eq!(
+            found(&alone, &rule.misses),
+            None,
+            "{}: {}",
+            rule.name,
+            rule.misses
+        );
     }
 }
 
 #[test]
 fn no_rule_hits_what_another_must_miss() {
     for rule in Rules::built_in().all() {
-        assert_eq!(found(Rules::built_in(), &rule.misses), None, "{}: {}", rule.name, rule.misses);
+        assert_eq!(
+            found(Rules::built_in(), &rule.misses),
+            None,
+            "{}: {}",
+            rule.name,
+            rule.misses
+        );
     }
 }
 
@@ -32,7 +49,9 @@ fn every_rule_says_where_it_comes_from() {
         assert!(rule.source.len() > 3, "{}", rule.name);
         assert!(!rule.vendor.is_empty(), "{}", rule.name);
         assert!(
-            rule.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+            rule.name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
             "{}",
             rule.name
         );
@@ -43,7 +62,11 @@ fn every_rule_says_where_it_comes_from() {
 #[test]
 fn a_disabled_rule_is_gone_and_the_others_stay() {
     let all = Rules::built_in();
-    let one = all.all().iter().find(|rule| rule.name == "sendgrid-wf-open").unwrap();
+    let one = all
+        .all()
+        .iter()
+        .find(|rule| rule.name == "sendgrid-wf-open")
+        .unwrap();
     let fewer = all.without(&["sendgrid-wf-open".to_owned()]).unwrap();
     assert_eq!(found(&fewer, &one.hits), None);
     assert_eq!(fewer.all().len(), all.all().len() - 1);
@@ -70,9 +93,18 @@ fn errors_name_the_rule() {
     };
     assert!(matches!(Rules::parse("x"), Err(RulesError::Syntax(_))));
     assert!(matches!(Rules::parse(&rule("")), Err(RulesError::Unanchored(name)) if name == "a"));
-    assert!(matches!(Rules::parse(&rule("paths=['/<t>']")), Err(RulesError::Unanchored(_))));
-    assert!(matches!(Rules::parse(&rule("paths=['/<x>']")), Err(RulesError::Shape { .. })));
-    assert!(matches!(Rules::parse(&rule("paths=['/a']\ncolour=1")), Err(RulesError::Syntax(_))));
+    assert!(matches!(
+        Rules::parse(&rule("paths=['/<t>']")),
+        Err(RulesError::Unanchored(_))
+    ));
+    assert!(matches!(
+        Rules::parse(&rule("paths=['/<x>']")),
+        Err(RulesError::Shape { .. })
+    ));
+    assert!(matches!(
+        Rules::parse(&rule("paths=['/a']\ncolour=1")),
+        Err(RulesError::Syntax(_))
+    ));
     let twice = rule("paths=['/a']").repeat(2);
     assert!(matches!(Rules::parse(&twice), Err(RulesError::Twice(_))));
 }

@@ -26,11 +26,7 @@ pub enum ShapeError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Literal(String),
-    Class {
-        set: Set,
-        least: usize,
-        exact: bool,
-    },
+    Class { set: Set, least: usize, exact: bool },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,7 +241,11 @@ impl Path {
     pub(super) fn matches(&self, segments: &[String]) -> bool {
         let length = self.head.len();
         let last_start = segments.len().saturating_sub(length);
-        let starts = if self.open_start { 0..=last_start } else { 0..=0 };
+        let starts = if self.open_start {
+            0..=last_start
+        } else {
+            0..=0
+        };
         for start in starts {
             let Some(rest) = segments.get(start..) else {
                 return false;
@@ -299,7 +299,11 @@ mod tests {
     }
 
     fn path(shape: &str, text: &str) -> bool {
-        let segments: Vec<String> = text.trim_start_matches('/').split('/').map(str::to_owned).collect();
+        let segments: Vec<String> = text
+            .trim_start_matches('/')
+            .split('/')
+            .map(str::to_owned)
+            .collect();
         Path::parse(shape, false).unwrap().matches(&segments)
     }
 
@@ -320,7 +324,11 @@ mod tests {
         assert!(segment("<uuid>", "123e4567-e89b-12d3-a456-426614174000"));
         assert!(!segment("<uuid>", "123e4567-e89b-12d3-a456-42661417400"));
         assert!(!segment("<t>x", "\u{e9}"));
-        assert!(Segment::parse("Open.ASPX", true).unwrap().matches("open.aspx"));
+        assert!(
+            Segment::parse("Open.ASPX", true)
+                .unwrap()
+                .matches("open.aspx")
+        );
     }
 
     #[test]
@@ -346,9 +354,21 @@ mod tests {
 
     #[test]
     fn what_is_no_shape() {
-        assert!(matches!(Segment::parse("<hex", false), Err(ShapeError::Class(_))));
-        assert!(matches!(Segment::parse("<what>", false), Err(ShapeError::Class(_))));
-        assert!(matches!(Segment::parse("<t>-<t>", false), Err(ShapeError::Variable(_))));
-        assert!(matches!(Path::parse("/a/**/b/**/c", false), Err(ShapeError::Gaps(_))));
+        assert!(matches!(
+            Segment::parse("<hex", false),
+            Err(ShapeError::Class(_))
+        ));
+        assert!(matches!(
+            Segment::parse("<what>", false),
+            Err(ShapeError::Class(_))
+        ));
+        assert!(matches!(
+            Segment::parse("<t>-<t>", false),
+            Err(ShapeError::Variable(_))
+        ));
+        assert!(matches!(
+            Path::parse("/a/**/b/**/c", false),
+            Err(ShapeError::Gaps(_))
+        ));
     }
 }

@@ -205,7 +205,9 @@ pub(super) enum Dimension {
 pub(super) fn dimension(text: &str) -> Option<Dimension> {
     let text = text.trim_start_matches(|c: char| c.is_ascii_whitespace());
     let text = text.strip_prefix('+').unwrap_or(text);
-    let whole = text.len().saturating_sub(text.trim_start_matches(|c: char| c.is_ascii_digit()).len());
+    let whole = text
+        .len()
+        .saturating_sub(text.trim_start_matches(|c: char| c.is_ascii_digit()).len());
     if whole == 0 {
         return None;
     }
@@ -213,7 +215,11 @@ pub(super) fn dimension(text: &str) -> Option<Dimension> {
     let fraction = after.strip_prefix('.').map_or(0, |digits| {
         digits
             .len()
-            .saturating_sub(digits.trim_start_matches(|c: char| c.is_ascii_digit()).len())
+            .saturating_sub(
+                digits
+                    .trim_start_matches(|c: char| c.is_ascii_digit())
+                    .len(),
+            )
             .saturating_add(1)
     });
     let end = whole.saturating_add(fraction);

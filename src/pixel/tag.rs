@@ -237,7 +237,10 @@ mod tests {
         );
         assert_eq!(
             read("<img =x=1 src=>"),
-            [one("=x", "1", Quote::Unquoted), one("src", "", Quote::Absent)]
+            [
+                one("=x", "1", Quote::Unquoted),
+                one("src", "", Quote::Absent)
+            ]
         );
     }
 
@@ -246,7 +249,10 @@ mod tests {
         let html = b"<img src = 'a' x>";
         let tag = Tag::read(html, 0..html.len()).unwrap();
         assert_eq!(tag.name, "img");
-        assert_eq!(&html[tag.first(html, "src").unwrap().whole.clone()], b"src = 'a'");
+        assert_eq!(
+            &html[tag.first(html, "src").unwrap().whole.clone()],
+            b"src = 'a'"
+        );
         assert_eq!(&html[tag.first(html, "x").unwrap().whole.clone()], b"x");
     }
 

@@ -227,7 +227,10 @@ mod tests {
 
     #[test]
     fn references_are_resolved_and_point_back() {
-        let text = attribute(b"a&amp;b&#x2f;&#47c&amp=1&copy=2&colon;&amp", encoding_rs::UTF_8);
+        let text = attribute(
+            b"a&amp;b&#x2f;&#47c&amp=1&copy=2&colon;&amp",
+            encoding_rs::UTF_8,
+        );
         assert_eq!(text.as_str(), "a&b//c&amp=1&copy=2:&");
         assert_eq!(text.raw_range(1..2), 1..6);
         assert_eq!(text.raw_range(3..4), 7..13);

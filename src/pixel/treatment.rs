@@ -220,7 +220,10 @@ impl Subject<'_> {
                 }
                 Some(attribute) => {
                     let value = self.html.get(attribute.value.clone()).unwrap_or_default();
-                    let says = std::str::from_utf8(value).ok().and_then(dimension).is_some();
+                    let says = std::str::from_utf8(value)
+                        .ok()
+                        .and_then(dimension)
+                        .is_some();
                     // A reference in a number is not worth decoding twice: it says something.
                     if !says && !value.contains(&b'&') {
                         edits.push(in_place_of(attribute, &written));

@@ -33,7 +33,16 @@ fn all_spellings_of_one_place() {
 
 #[test]
 fn what_is_not_requested() {
-    for local in ["", "  ", "data:image/gif;base64,AAAA", "about:blank", "x.gif", "/x.gif", "#a", "?q=1"] {
+    for local in [
+        "",
+        "  ",
+        "data:image/gif;base64,AAAA",
+        "about:blank",
+        "x.gif",
+        "/x.gif",
+        "#a",
+        "?q=1",
+    ] {
         assert_eq!(target(local, None), Target::Local, "{local:?}");
     }
     assert_eq!(target("CID:a@b", None), Target::Part("a@b".to_owned()));
@@ -50,7 +59,12 @@ fn unknown_schemes_are_remote() {
 fn a_base_makes_relative_references_remote() {
     let base = Some("https://h.example/dir/page.html?x#y");
     let resolved = |reference| match target(reference, base) {
-        Target::Remote(url) => format!("{}/{}?{}", url.host, url.segments.join("/"), url.query.unwrap_or_default()),
+        Target::Remote(url) => format!(
+            "{}/{}?{}",
+            url.host,
+            url.segments.join("/"),
+            url.query.unwrap_or_default()
+        ),
         other => panic!("{other:?}"),
     };
     assert_eq!(resolved("a.gif?b"), "h.example/dir/a.gif?b");
@@ -70,7 +84,10 @@ fn encoded_slashes_make_no_segments() {
 fn hosts_of_all_kinds() {
     assert_eq!(remote("http://[2001:DB8::1]:80/x").host, "2001:db8::1");
     assert_eq!(remote("http://192.0.2.1:8080/x").host, "192.0.2.1");
-    assert_eq!(remote("http://b\u{fc}cher.example/x").host, "b\u{fc}cher.example");
+    assert_eq!(
+        remote("http://b\u{fc}cher.example/x").host,
+        "b\u{fc}cher.example"
+    );
 }
 
 #[test]
@@ -82,8 +99,14 @@ fn parameters_as_written() {
 
 #[test]
 fn candidates_of_a_srcset() {
-    assert_eq!(srcset("a.png 1x, b,c.png 2x,d.png"), ["a.png", "b,c.png", "d.png"]);
+    assert_eq!(
+        srcset("a.png 1x, b,c.png 2x,d.png"),
+        ["a.png", "b,c.png", "d.png"]
+    );
     assert_eq!(srcset(" ,a (x,y) 2w, b,, c"), ["a", "b", "c"]);
-    assert_eq!(srcset("data:image/gif;base64,AA== 1x, https://h/x 2x"), ["data:image/gif;base64,AA==", "https://h/x"]);
+    assert_eq!(
+        srcset("data:image/gif;base64,AA== 1x, https://h/x 2x"),
+        ["data:image/gif;base64,AA==", "https://h/x"]
+    );
     assert!(srcset(" , ").is_empty());
 }

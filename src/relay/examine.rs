@@ -203,14 +203,19 @@ impl Examiner {
                 Err(reason) => Err(*reason),
             };
             let matters = survey.matters();
-            let decisions: Vec<Decision> =
-                matters.map(|matter| decide(matter, asked, &facts)).collect();
+            let decisions: Vec<Decision> = matters
+                .map(|matter| decide(matter, asked, &facts))
+                .collect();
             let enforced = enforced(shadow, subject);
             treatments.push(match enforced {
                 true => treatment(&decisions, &survey.places, &facts),
                 false => Treatment::untouched(),
             });
-            recipients.push(Recipient { subject: *subject, enforced, decisions });
+            recipients.push(Recipient {
+                subject: *subject,
+                enforced,
+                decisions,
+            });
         }
         let groups = match self.settings.mixed_consent {
             MixedConsent::Split => group(&treatments),
@@ -218,8 +223,15 @@ impl Examiner {
         };
         let looked_up_at = standings.as_ref().ok().map(|_| Timestamp::now());
         let variants = Vec::new();
-        let mut examined =
-            Examined { survey, stream, shadow, looked_up_at, recipients, groups, variants };
+        let mut examined = Examined {
+            survey,
+            stream,
+            shadow,
+            looked_up_at,
+            recipients,
+            groups,
+            variants,
+        };
         examined.note_strictest();
         self.make_variants(case, &mut examined);
         examined

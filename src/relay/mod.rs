@@ -113,8 +113,14 @@ impl Relay {
         };
         if let Some(reply) = self.refusal_for_all(journey, &judged) {
             let fates = vec![None; journey.rcpts.len()];
-            self.conclude(journey, judged.intended, &fates, &judged.aside, Some(reply.code()))
-                .await;
+            self.conclude(
+                journey,
+                judged.intended,
+                &fates,
+                &judged.aside,
+                Some(reply.code()),
+            )
+            .await;
             return self.refuse(journey, live, reply).await;
         }
         let keeper = match journey.client.protocol {
@@ -133,7 +139,8 @@ impl Relay {
             Answer::One(reply) => Some(reply.code()),
             Answer::Each(_) => None,
         };
-        self.conclude(journey, judged.intended, &fates, &judged.aside, answered).await;
+        self.conclude(journey, judged.intended, &fates, &judged.aside, answered)
+            .await;
         answer
     }
 
@@ -292,12 +299,19 @@ impl Relay {
 
 /// Parts what is sent from what is not.
 fn parted(examined: Examined<'_>, intended: record::Intended) -> Judged {
-    let mut judged = Judged { parcels: Vec::new(), aside: BTreeMap::new(), intended };
+    let mut judged = Judged {
+        parcels: Vec::new(),
+        aside: BTreeMap::new(),
+        intended,
+    };
     for (group, variant) in examined.groups.into_iter().zip(examined.variants) {
         let reply = match (&group.treatment, variant) {
             (Treatment::Forward { .. }, Some(variant)) => {
                 let recipients = group.recipients;
-                judged.parcels.push(Parcel { recipients, variant });
+                judged.parcels.push(Parcel {
+                    recipients,
+                    variant,
+                });
                 continue;
             }
             (Treatment::Rejected(cause), _) => replies::rejected(&cause.to_string()),
@@ -305,7 +319,9 @@ fn parted(examined: Examined<'_>, intended: record::Intended) -> Judged {
             (Treatment::Forward { .. }, None) => replies::internal_fault(),
         };
         let aside = group.recipients.into_iter();
-        judged.aside.extend(aside.map(|recipient| (recipient, reply.clone())));
+        judged
+            .aside
+            .extend(aside.map(|recipient| (recipient, reply.clone())));
     }
     judged
 }

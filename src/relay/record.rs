@@ -43,7 +43,10 @@ impl Relay {
         examined: &Examined<'_>,
     ) -> Result<(), LedgerError> {
         let intent = self.intent(journey, message, examined);
-        self.ledger.intent(intent, examined.keeps()).await.map(|_| ())
+        self.ledger
+            .intent(intent, examined.keeps())
+            .await
+            .map(|_| ())
     }
 
     /// Writes how it went. A line that cannot be written is logged; the ledger notes the gap.
@@ -107,7 +110,12 @@ impl Relay {
     fn enforcement(&self, shadow: Option<&Shadow>) -> Enforcement {
         let examiner = &self.examiner;
         Enforcement {
-            mode: if shadow.is_some() { "shadow" } else { "enforce" }.to_owned(),
+            mode: if shadow.is_some() {
+                "shadow"
+            } else {
+                "enforce"
+            }
+            .to_owned(),
             shadow_until: shadow.map(|shadow| shadow.shadow_until.to_string()),
             by: shadow.map(|shadow| shadow.by.clone()),
             share_percent: shadow.map(|shadow| shadow.share_percent),
@@ -120,7 +128,10 @@ impl Relay {
     /// What the outcome will need.
     pub(super) fn intended(&self, examined: &Examined<'_>) -> Intended {
         let recipients = examined.recipients.iter();
-        let changed = examined.groups.iter().any(|group| group.treatment.changes());
+        let changed = examined
+            .groups
+            .iter()
+            .any(|group| group.treatment.changes());
         let domains = examined.survey.header.dkim.iter().filter(|_| changed);
         Intended {
             subjects: recipients.map(|recipient| recipient.subject).collect(),
@@ -226,7 +237,10 @@ fn group_line(
     treatment: &Treatment,
     examined: &Examined<'_>,
 ) -> Group {
-    let findings = recipient.decisions.iter().take(examined.survey.findings.len());
+    let findings = recipient
+        .decisions
+        .iter()
+        .take(examined.survey.findings.len());
     let decisions = findings.enumerate().map(|(n, decision)| Decision {
         finding: number(n),
         action: decision.action.to_string(),
@@ -269,7 +283,10 @@ fn fate_lines(
         });
         match same {
             Some(other) => other.subjects.push(subject.to_string()),
-            None => lines.push(FateLine { subjects: vec![subject.to_string()], ..line }),
+            None => lines.push(FateLine {
+                subjects: vec![subject.to_string()],
+                ..line
+            }),
         }
     }
     lines
@@ -294,6 +311,8 @@ fn fate_line(fate: Option<&Fate>, aside: Option<&Reply>) -> FateLine {
 }
 
 fn in_words(fates: &[FateLine]) -> String {
-    let words = fates.iter().map(|fate| format!("{}={}", fate.fate, fate.subjects.len()));
+    let words = fates
+        .iter()
+        .map(|fate| format!("{}={}", fate.fate, fate.subjects.len()));
     words.collect::<Vec<_>>().join(" ")
 }
