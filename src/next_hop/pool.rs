@@ -143,10 +143,7 @@ impl Slot {
         until: Option<Instant>,
     ) -> Result<(Box<Connection>, bool), Unreachable> {
         match self.connection.take().or_else(|| self.pool.pop_idle()) {
-            Some(connection) => {
-                self.pool.counters.connections_reused.one();
-                Ok((connection, true))
-            }
+            Some(connection) => Ok((connection, true)),
             None => Ok((self.pool.open(until).await?, false)),
         }
     }
