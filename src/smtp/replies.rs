@@ -213,6 +213,22 @@ pub fn bad_sequence(why: &str) -> Reply {
     say(503, format!("5.5.1 {why}"))
 }
 
+/// 503: the client has not introduced itself.
+pub fn hello_first(protocol: Protocol) -> Reply {
+    match protocol {
+        Protocol::Smtp => bad_sequence("EHLO first"),
+        Protocol::Lmtp => bad_sequence("LHLO first"),
+    }
+}
+
+/// 500: the introduction of the other protocol (RFC 2033 4.1).
+pub fn wrong_hello(protocol: Protocol) -> Reply {
+    match protocol {
+        Protocol::Smtp => say(500, "5.5.1 This is SMTP: use EHLO"),
+        Protocol::Lmtp => say(500, "5.5.1 This is LMTP: use LHLO"),
+    }
+}
+
 /// 550: XFORWARD from a client that may not use it.
 pub fn xforward_not_allowed() -> Reply {
     say(
@@ -311,6 +327,27 @@ pub fn internal_fault() -> Reply {
     say(451, "4.3.0 Internal fault, try again")
 }
 
+/// 421 at the greeting: the next hop was never reached, so nothing is known of what it can do.
+pub fn never_reached() -> Reply {
+    say(421, "4.3.2 Next hop not reached yet, try again")
+}
+
+/// 451: the next hop was there and is not any more.
+pub fn next_hop_gone() -> Reply {
+    say(451, "4.4.2 Next hop not reachable, try again")
+}
+
+/// 550: content that may not go out as it is and cannot be changed. Never 5.1.x, which would cost the recipient their
+/// place on the list.
+pub fn rejected(why: &str) -> Reply {
+    say(550, format!("5.6.0 Message refused, address valid: {why}"))
+}
+
+/// 451: content that may not go out as it is and cannot be changed; it is refused for good after `hold_limit`.
+pub fn held(why: &str) -> Reply {
+    say(451, format!("4.6.0 Message held, try again: {why}"))
+}
+
 /// 451: the spool could not be written (DESIGN 3: nothing was sent).
 pub fn spool_failed() -> Reply {
     say(451, "4.3.1 Spool cannot be written, try again")
@@ -319,4 +356,28 @@ pub fn spool_failed() -> Reply {
 /// 554, in a DSN: what was owed was retried until it expired.
 pub fn expired() -> Reply {
     say(554, "5.4.7 Delivery time expired")
+}
+
+/// 554: too many `Received:` fields, the message goes in circles (RFC 5321 6.3).
+pub fn loops(fields: usize) -> Reply {
+    say(
+        554,
+        format!("5.4.6 Too many hops ({fields} Received fields)"),
+    )
+}
+
+/// 554: the message came through this relay too often.
+pub fn loops_through_us(fields: usize) -> Reply {
+    say(
+        554,
+        format!("5.4.6 Mail loop: {fields} Received fields of this relay"),
+    )
+}
+
+/// 452: the spool has no room (`spool.bytes`, `spool.entries`); nothing was sent.
+pub fn spool_full() -> Reply {
+    say(
+        452,
+        "4.3.1 Spool full (spool.bytes, spool.entries), try again",
+    )
 }
