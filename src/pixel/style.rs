@@ -324,7 +324,7 @@ fn subjects(selectors: &str) -> Result<Vec<Subject>, TooDeep> {
             _ => {}
         }
         if after_combinator {
-            current = current.as_context();
+            current = current.into_context();
             after_combinator = false;
         }
         current.extend(&mut parser, &token)?;
@@ -335,7 +335,7 @@ fn subjects(selectors: &str) -> Result<Vec<Subject>, TooDeep> {
 
 impl Subject {
     /// This compound is not the last: what it names must stand on some other element.
-    fn as_context(self) -> Self {
+    fn into_context(self) -> Self {
         let mut elsewhere = self.elsewhere;
         elsewhere.extend(self.id.map(Name::Id));
         elsewhere.extend(self.classes.into_iter().map(Name::Class));
