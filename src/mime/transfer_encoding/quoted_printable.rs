@@ -248,7 +248,7 @@ impl Patcher<'_> {
         // What followed in the middle of a line may now begin one: never as a delimiter (RFC 2046 5.1.1). The escape is
         // two octets longer than the hyphen, and may be what makes a full line 78 octets long.
         let began_line = encoder.column == 0 && self.column(range.end) == 0;
-        let moved = !began_line && !(range.is_empty() && encoder.out.is_empty());
+        let moved = !(began_line || range.is_empty() && encoder.out.is_empty());
         let hyphen_before = encoder.column == 1
             && encoder.out.is_empty()
             && self
