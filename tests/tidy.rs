@@ -383,7 +383,9 @@ fn empty_names(sources: &[Source]) -> Vec<String> {
             complaints.push(format!("{}: the file's name says nothing", source.path));
         }
         for line in source.text.lines() {
+            // The name of a test is a sentence; any word may stand in it.
             if let Some((kind, name)) = declared(line)
+                && !(kind == "fn" && source.is_test())
                 && empty_name(kind, &name)
             {
                 complaints.push(format!("{}: {kind} {name}", source.path));
@@ -510,11 +512,9 @@ fn named_files(text: &str) -> BTreeSet<String> {
         .skip(1)
         .step_by(2)
         .filter(|quoted| {
-            [
-                "src/", "tests/", "config/", "deploy/", "fuzz/", "docs/", ".ci/",
-            ]
-            .iter()
-            .any(|top| quoted.starts_with(top))
+            let top = quoted.split('/').next().unwrap();
+            let known = ["src", "tests", "config", "deploy", "fuzz", "docs", ".ci"];
+            quoted.contains('/') && (known.contains(&top) || rung(top).is_some())
         })
         .filter(|quoted| !quoted.contains(|c: char| c.is_whitespace() || "*{}<>".contains(c)))
         .map(|quoted| quoted.trim_end_matches('/').to_owned())
@@ -524,7 +524,14 @@ fn named_files(text: &str) -> BTreeSet<String> {
 fn missing_files(text: &str) -> Vec<String> {
     named_files(text)
         .into_iter()
-        .filter(|path| !root().join(path).exists())
+        .filter(|path| {
+            // `relay/decide` is short for `src/relay/decide.rs`.
+            let inside = format!("src/{path}");
+            let module = format!("src/{path}.rs");
+            ![path, &inside, &module]
+                .iter()
+                .any(|path| root().join(path).exists())
+        })
         .collect()
 }
 
@@ -535,13 +542,14 @@ fn the_documents_name_files_that_exist() {
         assert!(missing.is_empty(), "{name} names {missing:?}");
     }
     let named = named_files(&document("ARCHITECTURE.md"));
-    assert!(named.len() > 5, "ARCHITECTURE.md names only {named:?}");
+    assert!(named.len() > 3, "ARCHITECTURE.md names only {named:?}");
 }
 
 #[test]
 fn a_file_that_does_not_exist_is_seen() {
-    let text = "see `src/lib.rs`, `tests/` and `src/gone.rs`; `cargo test src/x` is no file";
-    assert_eq!(missing_files(text), ["src/gone.rs"]);
+    let text = "see `src/lib.rs`, `spool/entry`, `tests/` and `src/gone.rs`, `relay/gone`; \
+                `cargo test src/x` is no file, nor is `text/html`";
+    assert_eq!(missing_files(text), ["relay/gone", "src/gone.rs"]);
 }
 
 /// The fields of the structs that read the configuration: those named `Settings`, `Limits` or ending so, that can be

@@ -26,25 +26,56 @@ pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
 
 fn describe(text: &mut String, file: &File) {
     for listener in &file.listeners {
-        let networks: Vec<String> = listener.trusted_networks.iter().map(ToString::to_string).collect();
-        let _ = writeln!(text, "listener {} ({:?}), mail taken from {}", listener.address, listener.protocol, networks.join(", "));
+        let networks: Vec<String> = listener
+            .trusted_networks
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let _ = writeln!(
+            text,
+            "listener {} ({:?}), mail taken from {}",
+            listener.address,
+            listener.protocol,
+            networks.join(", ")
+        );
     }
     for next_hop in &file.next_hops {
         let _ = writeln!(text, "next hop {}", next_hop.address);
     }
     for stream in Streams::new(file.streams.clone()).all() {
-        let _ = writeln!(text, "stream `{}`: {} mail of controller `{}`", stream.name, stream.kind, stream.controller);
+        let _ = writeln!(
+            text,
+            "stream `{}`: {} mail of controller `{}`",
+            stream.name, stream.kind, stream.controller
+        );
         for tracker in &stream.trackers {
             let purposes: Vec<String> = tracker.purposes.iter().map(ToString::to_string).collect();
-            let _ = writeln!(text, "  {} needs consent to {} (for {})", tracker.hosts.join(", "), purposes.join(" and "), tracker.recipient);
+            let _ = writeln!(
+                text,
+                "  {} needs consent to {} (for {})",
+                tracker.hosts.join(", "),
+                purposes.join(" and "),
+                tracker.recipient
+            );
         }
         let _ = writeln!(text, "  any other host needs consent to every purpose");
         let _ = match &stream.withdrawal_link {
             None => writeln!(text, "  no withdrawal link is asked for in the mail"),
-            Some(WithdrawalLink::Elsewhere(link)) => writeln!(text, "  recipients withdraw elsewhere: {}", link.elsewhere),
-            Some(WithdrawalLink::Checked(link)) => writeln!(text, "  nothing is kept without a link that starts with {}", link.url_prefix),
+            Some(WithdrawalLink::Elsewhere(link)) => {
+                writeln!(text, "  recipients withdraw elsewhere: {}", link.elsewhere)
+            }
+            Some(WithdrawalLink::Checked(link)) => writeln!(
+                text,
+                "  nothing is kept without a link that starts with {}",
+                link.url_prefix
+            ),
         };
     }
     let rules = Rules::built_in();
-    let _ = writeln!(text, "{} detection rules: {}", rules.names().count(), rules.names().collect::<Vec<_>>().join(" "));
+    let _ = writeln!(
+        text,
+        "{} detection rules: {}",
+        rules.names().count(),
+        rules.names().collect::<Vec<_>>().join(" ")
+    );
 }

@@ -73,56 +73,135 @@ pub(super) fn run(config: Option<PathBuf>, command: Command) -> Result<(), Failu
     match command {
         Command::Import(import) => self::import(&register, &import),
         Command::Set(set) => self::set(&register, &set),
-        Command::Get(whom) => say(&standing(&register.get(&whom.controller, &whom.address).map_err(failure)?)),
+        Command::Get(whom) => say(&standing(
+            &register
+                .get(&whom.controller, &whom.address)
+                .map_err(failure)?,
+        )),
         Command::History(whom) => {
-            let history = register.history(&whom.controller, &whom.address).map_err(failure)?;
-            let text = serde_json::to_string_pretty(&history).map_err(|error| unavailable(&error))?;
+            let history = register
+                .history(&whom.controller, &whom.address)
+                .map_err(failure)?;
+            let text =
+                serde_json::to_string_pretty(&history).map_err(|error| unavailable(&error))?;
             say(&format!("{text}\n"))
         }
     }
 }
 
 fn import(register: &Register, import: &Import) -> Result<(), Failure> {
-    let file = std::fs::File::open(&import.file).map_err(|error| Failure::new(Exit::Data, format_args!("{}: {error}", import.file.display())))?;
-    let options = Options { require_proof: import.require_proof, received_at: Timestamp::now() };
-    let report = register.import(&mut std::io::BufReader::new(file), &options).map_err(|error| match error {
-        ImportError::Register(error) => failure(error),
-        other => Failure::new(Exit::Data, format_args!("{}: {other}", import.file.display())),
+    let file = std::fs::File::open(&import.file).map_err(|error| {
+        Failure::new(
+            Exit::Data,
+            format_args!("{}: {error}", import.file.display()),
+        )
     })?;
+    let options = Options {
+        require_proof: import.require_proof,
+        received_at: Timestamp::now(),
+    };
+    let report = register
+        .import(&mut std::io::BufReader::new(file), &options)
+        .map_err(|error| match error {
+            ImportError::Register(error) => failure(error),
+            other => Failure::new(
+                Exit::Data,
+                format_args!("{}: {other}", import.file.display()),
+            ),
+        })?;
     let mut text = format!(
         "{} rows: {} grants with proof, {} claims without (they permit nothing), {} restrictions; {} recorded, {} were there already, {} refused\n",
-        report.rows, report.grants, report.claims, report.restrictions, report.recorded, report.already_there, report.refused
+        report.rows,
+        report.grants,
+        report.claims,
+        report.restrictions,
+        report.recorded,
+        report.already_there,
+        report.refused
     );
     for row in &report.refused_rows {
         let _ = writeln!(text, "  {row}");
     }
     say(&text)?;
-    if report.refused > 0 { Err(Failure::new(Exit::Data, format_args!("{} rows were refused", report.refused))) } else { Ok(()) }
+    if report.refused > 0 {
+        Err(Failure::new(
+            Exit::Data,
+            format_args!("{} rows were refused", report.refused),
+        ))
+    } else {
+        Ok(())
+    }
 }
 
 fn set(register: &Register, set: &Set) -> Result<(), Failure> {
     let data = |what: String| Failure::new(Exit::Usage, what);
     let now = Timestamp::now();
-    let kind: ChangeKind = set.state.parse().map_err(|error| data(format!("--state: {error}")))?;
-    let purposes = set.purposes.iter().map(|word| word.parse::<Purpose>().map_err(|error| data(format!("--purposes: {error}")))).collect::<Result<_, _>>()?;
-    let at = set.at.as_deref().map(|at| at.parse::<Timestamp>().map_err(|error| data(format!("--at: {error}")))).transpose()?;
-    let wording_sha256 = set.wording_sha256.as_deref().map(|hex| digest(hex).ok_or_else(|| data("--wording-sha256: not 64 hex digits".to_owned()))).transpose()?;
-    let assertion = Assertion { kind, purposes, at, channel: set.channel.clone(), wording_version: set.wording_version.clone(), wording_sha256 };
-    let missing = (kind == ChangeKind::Granted).then(|| assertion.missing_for_proof()).flatten();
-    let row = Row { controller: set.whom.controller.clone(), address: set.whom.address.clone(), assertion };
+    let kind: ChangeKind = set
+        .state
+        .parse()
+        .map_err(|error| data(format!("--state: {error}")))?;
+    let purposes = set
+        .purposes
+        .iter()
+        .map(|word| {
+            word.parse::<Purpose>()
+                .map_err(|error| data(format!("--purposes: {error}")))
+        })
+        .collect::<Result<_, _>>()?;
+    let at = set
+        .at
+        .as_deref()
+        .map(|at| {
+            at.parse::<Timestamp>()
+                .map_err(|error| data(format!("--at: {error}")))
+        })
+        .transpose()?;
+    let wording_sha256 = set
+        .wording_sha256
+        .as_deref()
+        .map(|hex| {
+            digest(hex).ok_or_else(|| data("--wording-sha256: not 64 hex digits".to_owned()))
+        })
+        .transpose()?;
+    let assertion = Assertion {
+        kind,
+        purposes,
+        at,
+        channel: set.channel.clone(),
+        wording_version: set.wording_version.clone(),
+        wording_sha256,
+    };
+    let missing = (kind == ChangeKind::Granted)
+        .then(|| assertion.missing_for_proof())
+        .flatten();
+    let row = Row {
+        controller: set.whom.controller.clone(),
+        address: set.whom.address.clone(),
+        assertion,
+    };
     let text = match (register.record(&row, now).map_err(failure)?, missing) {
         (Recorded::AlreadyThere, _) => "this was recorded already\n".to_owned(),
-        (_, Some(missing)) => format!("recorded as a claim, which permits nothing: {missing} is missing\n"),
+        (_, Some(missing)) => {
+            format!("recorded as a claim, which permits nothing: {missing} is missing\n")
+        }
         (_, None) => "recorded\n".to_owned(),
     };
     say(&text)?;
-    say(&standing(&register.get(&set.whom.controller, &set.whom.address).map_err(failure)?))
+    say(&standing(
+        &register
+            .get(&set.whom.controller, &set.whom.address)
+            .map_err(failure)?,
+    ))
 }
 
 fn standing(standing: &Standing) -> String {
     let mut text = String::new();
     for (purpose, entry) in standing.entries() {
-        let _ = writeln!(text, "{purpose}: {} since {} (record {})", entry.state, entry.at, entry.proof);
+        let _ = writeln!(
+            text,
+            "{purpose}: {} since {} (record {})",
+            entry.state, entry.at, entry.proof
+        );
     }
     for purpose in standing.claims() {
         let _ = writeln!(text, "{purpose}: claimed without proof");

@@ -5,7 +5,10 @@ use crate::config::LogFormat;
 
 /// Starts logging; a second call changes nothing.
 pub(super) fn start(format: LogFormat, level: tracing::Level) {
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(level)
+        .with_target(false);
     // An error means that a subscriber is set already, which then stays.
     let _ = match format {
         LogFormat::Text => builder.with_ansi(false).try_init(),

@@ -41,7 +41,10 @@ pub struct Failure {
 
 impl Failure {
     fn new(exit: Exit, message: impl std::fmt::Display) -> Self {
-        Self { exit, message: message.to_string() }
+        Self {
+            exit,
+            message: message.to_string(),
+        }
     }
 }
 
@@ -84,11 +87,22 @@ pub fn run() -> ExitCode {
     let line = match Line::try_parse() {
         Ok(line) => line,
         Err(error) => {
-            let wanted = matches!(error.kind(), clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion);
+            let wanted = matches!(
+                error.kind(),
+                clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion
+            );
             // Help that was asked for is an answer and goes to standard output; everything else is a complaint.
             let text = error.render().to_string();
-            let written = if wanted { std::io::stdout().write_all(text.as_bytes()) } else { std::io::stderr().write_all(text.as_bytes()) };
-            return if wanted && written.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(Exit::Usage as u8) };
+            let written = if wanted {
+                std::io::stdout().write_all(text.as_bytes())
+            } else {
+                std::io::stderr().write_all(text.as_bytes())
+            };
+            return if wanted && written.is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(Exit::Usage as u8)
+            };
         }
     };
     let config = line.config;
@@ -114,5 +128,7 @@ fn complain(message: &str) {
 
 /// Text to standard output; a closed pipe ends the command with an error the operator sees.
 fn say(text: &str) -> Result<(), Failure> {
-    std::io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::new(Exit::Unavailable, format_args!("standard output: {error}")))
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| Failure::new(Exit::Unavailable, format_args!("standard output: {error}")))
 }

@@ -17,9 +17,9 @@ use crate::next_hop::NextHop;
 use crate::pixel::rules::Rules;
 use crate::register::Register;
 use crate::register::keys::Keys;
+use crate::relay::Relay;
 use crate::relay::examine::{Examiner, today};
 use crate::relay::streams::Streams;
-use crate::relay::Relay;
 use crate::server::Server;
 use crate::spool::{Spool, SpoolError};
 
@@ -29,7 +29,10 @@ pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
     for remark in &config.remarks {
         tracing::warn!("{remark}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
     let result = runtime.block_on(serve(config));
     // Blocking work that hangs on a disk must not keep a drained process alive.
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
@@ -38,7 +41,8 @@ pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
 
 /// The configuration, or exit code 78.
 pub(super) fn read(path: Option<PathBuf>) -> Result<Config, Failure> {
-    load(path.as_deref(), today(Timestamp::now())).map_err(|error| Failure::new(Exit::Config, error))
+    load(path.as_deref(), today(Timestamp::now()))
+        .map_err(|error| Failure::new(Exit::Config, error))
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
@@ -47,8 +51,11 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let spool = Spool::open(&file.spool).map_err(spool_failure)?;
     let ledger = Ledger::open(&file.ledger, start).map_err(ledger_failure)?;
     let mut next_hops = file.next_hops.clone();
-    let next_hop = next_hops.pop().ok_or_else(|| Failure::new(Exit::Config, "there is no [[next_hop]]"))?;
-    let next_hop = Arc::new(NextHop::new(next_hop).map_err(|error| Failure::new(Exit::Config, error))?);
+    let next_hop = next_hops
+        .pop()
+        .ok_or_else(|| Failure::new(Exit::Config, "there is no [[next_hop]]"))?;
+    let next_hop =
+        Arc::new(NextHop::new(next_hop).map_err(|error| Failure::new(Exit::Config, error))?);
     let relay = Arc::new(Relay {
         name: file.server.name.clone(),
         examiner: examiner(&file)?,
@@ -61,9 +68,15 @@ async fn serve(config: Config) -> Result<(), Failure> {
         // Clients are told 421 until it is reached; a relay that gives up at boot because another starts later helps nobody.
         tracing::error!(%error, "the next hop is not reached yet");
     }
-    let server = Server::bind(file.listeners, file.server.name, file.limits, file.server.drain_seconds, Arc::clone(&relay))
-        .await
-        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    let server = Server::bind(
+        file.listeners,
+        file.server.name,
+        file.limits,
+        file.server.drain_seconds,
+        Arc::clone(&relay),
+    )
+    .await
+    .map_err(|error| Failure::new(Exit::Unavailable, error))?;
     for address in server.addresses() {
         tracing::info!(%address, "listening");
     }
@@ -73,7 +86,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
         let next_hop = Arc::clone(&next_hop);
         async move { next_hop.tend().await }
     });
-    let drained = server.run().await.map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    let drained = server
+        .run()
+        .await
+        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
     tracing::info!(cut_short = drained.cut_short, "no more sessions");
     let _ = stop.send(true);
     if owed.await.is_err() {
@@ -86,10 +102,15 @@ async fn serve(config: Config) -> Result<(), Failure> {
 
 /// What surveys and decides, with register and keys opened.
 pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
-    let keys = Arc::new(Keys::open(&file.keys.directory).map_err(|error| Failure::new(Exit::Unavailable, error))?);
-    let register = Register::open(&file.consent, Arc::clone(&keys)).map_err(|error| Failure::new(Exit::Unavailable, error))?;
-    let rules = Rules::without(&file.rules.disabled).map_err(|error| Failure::new(Exit::Config, error))?;
+    let keys = Arc::new(
+        Keys::open(&file.keys.directory).map_err(|error| Failure::new(Exit::Unavailable, error))?,
+    );
+    let register = Register::open(&file.consent, Arc::clone(&keys))
+        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    let rules =
+        Rules::without(&file.rules.disabled).map_err(|error| Failure::new(Exit::Config, error))?;
     Ok(Examiner {
+        name: file.server.name.clone(),
         settings: file.relay.clone(),
         stops: file.stops,
         streams: Streams::new(file.streams.clone()),
@@ -102,22 +123,44 @@ pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
 fn started(config: &Config) -> Start {
     let file = &config.file;
     let day = today(Timestamp::now());
-    let shadow = file.streams.iter().filter_map(|stream| stream.shadow(day).map(|shadow| format!("{} until {} by {}", stream.name, shadow.shadow_until, shadow.by)));
-    let stops = [("strip_all", file.stops.strip_all), ("hold_edits", file.stops.hold_edits)];
+    let shadow = file.streams.iter().filter_map(|stream| {
+        stream.shadow(day).map(|shadow| {
+            format!(
+                "{} until {} by {}",
+                stream.name, shadow.shadow_until, shadow.by
+            )
+        })
+    });
+    let stops = [
+        ("strip_all", file.stops.strip_all),
+        ("hold_edits", file.stops.hold_edits),
+    ];
     Start {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         shadow: shadow.collect(),
         rules_disabled: file.rules.disabled.clone(),
-        stops: stops.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned()).collect(),
+        stops: stops
+            .into_iter()
+            .filter(|(_, on)| *on)
+            .map(|(name, _)| name.to_owned())
+            .collect(),
     }
 }
 
 fn spool_failure(error: SpoolError) -> Failure {
-    let exit = if matches!(error, SpoolError::Locked { .. }) { Exit::Again } else { Exit::Unavailable };
+    let exit = if matches!(error, SpoolError::Locked { .. }) {
+        Exit::Again
+    } else {
+        Exit::Unavailable
+    };
     Failure::new(exit, error)
 }
 
 fn ledger_failure(error: LedgerError) -> Failure {
-    let exit = if matches!(error, LedgerError::Locked { .. }) { Exit::Again } else { Exit::Unavailable };
+    let exit = if matches!(error, LedgerError::Locked { .. }) {
+        Exit::Again
+    } else {
+        Exit::Unavailable
+    };
     Failure::new(exit, error)
 }

@@ -42,15 +42,27 @@ pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), 
     let config = read(config)?;
     let usage = |what: &str| Failure::new(Exit::Usage, what);
     let to = ForwardPath::parse(&arguments.to).ok_or_else(|| usage("--to is not an address"))?;
-    let from = ReversePath::parse(&arguments.from).ok_or_else(|| usage("--from is not an address"))?;
+    let from =
+        ReversePath::parse(&arguments.from).ok_or_else(|| usage("--from is not an address"))?;
     let (message, was_lf) = line_ends(input(arguments)?, arguments.crlf)?;
     let limit = config.file.limits.message_octets;
     if message.len() > limit {
-        return Err(Failure::new(Exit::Data, format_args!("the message has {} octets; limits.message_octets is {limit}", message.len())));
+        return Err(Failure::new(
+            Exit::Data,
+            format_args!(
+                "the message has {} octets; limits.message_octets is {limit}",
+                message.len()
+            ),
+        ));
     }
     let examiner = examiner(&config.file)?;
     let message = Bytes::from(message);
-    let listener = config.file.listeners.first().map(|listener| listener.address.to_string()).unwrap_or_default();
+    let listener = config
+        .file
+        .listeners
+        .first()
+        .map(|listener| listener.address.to_string())
+        .unwrap_or_default();
     let case = Case {
         message: &message,
         listener: &listener,
@@ -61,16 +73,35 @@ pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), 
         ledger: true,
         hold_over: false,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Failure::new(Exit::Unavailable, error))?;
-    let examined = runtime.block_on(examiner.examine(&case)).map_err(|reply| Failure::new(Exit::Data, format_args!("refused: {} {}", reply.code(), reply.text())))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    let examined = runtime.block_on(examiner.examine(&case)).map_err(|reply| {
+        Failure::new(
+            Exit::Data,
+            format_args!("refused: {} {}", reply.code(), reply.text()),
+        )
+    })?;
     if arguments.explain {
         explain(&examined, examiner.keys.lookup(), &arguments.to)?;
     }
-    match (examined.groups.first().map(|group| &group.treatment), examined.variants.into_iter().next().flatten()) {
+    match (
+        examined.groups.first().map(|group| &group.treatment),
+        examined.variants.into_iter().next().flatten(),
+    ) {
         (_, Some(variant)) => write(&variant, was_lf),
-        (Some(Treatment::Held(cause)), None) => Err(Failure::new(Exit::Data, format_args!("held (451): {cause}"))),
-        (Some(Treatment::Rejected(cause)), None) => Err(Failure::new(Exit::Data, format_args!("rejected (550): {cause}"))),
-        (Some(Treatment::Forward { .. }) | None, None) => Err(Failure::new(Exit::Unavailable, "no variant was made")),
+        (Some(Treatment::Held(cause)), None) => Err(Failure::new(
+            Exit::Data,
+            format_args!("held (451): {cause}"),
+        )),
+        (Some(Treatment::Rejected(cause)), None) => Err(Failure::new(
+            Exit::Data,
+            format_args!("rejected (550): {cause}"),
+        )),
+        (Some(Treatment::Forward { .. }) | None, None) => {
+            Err(Failure::new(Exit::Unavailable, "no variant was made"))
+        }
     }
 }
 
@@ -79,7 +110,11 @@ fn input(arguments: &Arguments) -> Result<Vec<u8>, Failure> {
         Some(path) => std::fs::read(path).map_err(|error| format!("{}: {error}", path.display())),
         None => {
             let mut octets = Vec::new();
-            std::io::stdin().lock().read_to_end(&mut octets).map(|_| octets).map_err(|error| format!("standard input: {error}"))
+            std::io::stdin()
+                .lock()
+                .read_to_end(&mut octets)
+                .map(|_| octets)
+                .map_err(|error| format!("standard input: {error}"))
         }
     };
     read.map_err(|error| Failure::new(Exit::Data, error))
@@ -91,13 +126,19 @@ fn line_ends(octets: Vec<u8>, crlf: bool) -> Result<(Vec<u8>, bool), Failure> {
     let cr = memchr::memchr_iter(b'\r', &octets).count();
     let pairs = memchr::memmem::find_iter(&octets, b"\r\n").count();
     if memchr::memchr(0, &octets).is_some() {
-        return Err(Failure::new(Exit::Data, "the message holds a NUL octet, which `serve` refuses (550 5.6.0)"));
+        return Err(Failure::new(
+            Exit::Data,
+            "the message holds a NUL octet, which `serve` refuses (550 5.6.0)",
+        ));
     }
     if cr == pairs && lf == pairs {
         return Ok((octets, false));
     }
     if cr != 0 && !crlf {
-        return Err(Failure::new(Exit::Data, "the message mixes line ends; --crlf makes every one CRLF"));
+        return Err(Failure::new(
+            Exit::Data,
+            "the message mixes line ends; --crlf makes every one CRLF",
+        ));
     }
     let was_lf = cr == 0 && !crlf;
     let mut made = Vec::with_capacity(octets.len() + lf);
@@ -120,7 +161,9 @@ fn write(variant: &Spliced, as_lf: bool) -> Result<(), Failure> {
         let octets = variant.to_bytes();
         let mut rest = octets.as_ref();
         while let Some(at) = memchr::memmem::find(rest, b"\r\n") {
-            out.write_all(rest.get(..at).unwrap_or_default()).and_then(|()| out.write_all(b"\n")).map_err(failed)?;
+            out.write_all(rest.get(..at).unwrap_or_default())
+                .and_then(|()| out.write_all(b"\n"))
+                .map_err(failed)?;
             rest = rest.get(at + 2..).unwrap_or_default();
         }
         out.write_all(rest).map_err(failed)?;
@@ -133,13 +176,25 @@ fn write(variant: &Spliced, as_lf: bool) -> Result<(), Failure> {
 }
 
 /// One JSON object for each finding, one for each part that cannot be read, one for each replaced range.
-fn explain(examined: &Examined<'_>, key: &crate::consent::LookupKey, to: &str) -> Result<(), Failure> {
+fn explain(
+    examined: &Examined<'_>,
+    key: &crate::consent::LookupKey,
+    to: &str,
+) -> Result<(), Failure> {
     let survey = &examined.survey;
     let mut lines = Vec::new();
-    let decisions = examined.recipients.first().map(|recipient| (recipient.enforced, &recipient.decisions));
-    let decision = |n: usize| decisions.and_then(|(enforced, decisions)| decisions.get(n).map(|decision| (enforced, decision)));
+    let decisions = examined
+        .recipients
+        .first()
+        .map(|recipient| (recipient.enforced, &recipient.decisions));
+    let decision = |n: usize| {
+        decisions
+            .and_then(|(enforced, decisions)| decisions.get(n).map(|decision| (enforced, decision)))
+    };
     for (n, found) in survey.findings.iter().enumerate() {
-        let Some((enforced, decision)) = decision(n) else { continue };
+        let Some((enforced, decision)) = decision(n) else {
+            continue;
+        };
         let finding = &found.finding;
         lines.push(json!({
             "finding": n, "to": to, "stream": examined.stream.name, "part": found.path, "line": finding.line,
@@ -153,7 +208,9 @@ fn explain(examined: &Examined<'_>, key: &crate::consent::LookupKey, to: &str) -
         }));
     }
     for (offset, blind) in survey.blind.iter().enumerate() {
-        let Some((_, decision)) = decision(survey.findings.len() + offset) else { continue };
+        let Some((_, decision)) = decision(survey.findings.len() + offset) else {
+            continue;
+        };
         lines.push(json!({
             "part": blind.path, "to": to, "uninspectable": blind.why.as_str(), "action": decision.action.to_string(),
             "basis": decision.basis.map(|basis| basis.to_string()), "reason": decision.reason.map(|reason| reason.to_string()),
@@ -166,7 +223,9 @@ fn explain(examined: &Examined<'_>, key: &crate::consent::LookupKey, to: &str) -
     }
     let mut err = std::io::stderr().lock();
     for line in lines {
-        writeln!(err, "{line}").map_err(|error| Failure::new(Exit::Unavailable, format_args!("standard error: {error}")))?;
+        writeln!(err, "{line}").map_err(|error| {
+            Failure::new(Exit::Unavailable, format_args!("standard error: {error}"))
+        })?;
     }
     Ok(())
 }

@@ -57,7 +57,12 @@ pub struct Source<'a> {
 
 impl Source<'_> {
     /// An error at an octet offset of the text.
-    pub fn at(&self, offset: Option<usize>, what: impl Into<String>, repair: Option<String>) -> ConfigError {
+    pub fn at(
+        &self,
+        offset: Option<usize>,
+        what: impl Into<String>,
+        repair: Option<String>,
+    ) -> ConfigError {
         ConfigError {
             file: self.file.to_owned(),
             place: offset.map(|offset| line_and_column(self.text, offset)),
@@ -74,15 +79,24 @@ impl Source<'_> {
     /// What the TOML parser said, with the nearest right key where a key is unknown.
     pub fn from_toml(&self, error: &toml::de::Error) -> ConfigError {
         let message = error.message().trim().replace('\n', " ");
-        let repair = unknown_key(&message).and_then(|(key, known)| nearest(key, &known).map(str::to_owned));
-        self.at(error.span().map(|span| span.start), message, repair.map(|key| format!("did you mean `{key}`?")))
+        let repair =
+            unknown_key(&message).and_then(|(key, known)| nearest(key, &known).map(str::to_owned));
+        self.at(
+            error.span().map(|span| span.start),
+            message,
+            repair.map(|key| format!("did you mean `{key}`?")),
+        )
     }
 }
 
 fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .map_or(0, |rest| rest.chars().count())
+        + 1;
     (line, column)
 }
 
@@ -93,8 +107,13 @@ fn offset_of(text: &str, path: &[Step<'_>]) -> Option<usize> {
     let mut value = &root;
     for step in path {
         let next = match (step, value) {
-            (Step::Key(key), DeValue::Table(table)) => table.iter().find(|(name, _)| name.get_ref() == key).map(|(name, inner)| (name.span().start, inner)),
-            (Step::Index(index), DeValue::Array(array)) => array.get(*index).map(|inner| (inner.span().start, inner)),
+            (Step::Key(key), DeValue::Table(table)) => table
+                .iter()
+                .find(|(name, _)| name.get_ref() == key)
+                .map(|(name, inner)| (name.span().start, inner)),
+            (Step::Index(index), DeValue::Array(array)) => {
+                array.get(*index).map(|inner| (inner.span().start, inner))
+            }
             _ => None,
         };
         let Some((start, inner)) = next else { break };
@@ -129,7 +148,9 @@ fn distance(left: &str, right: &str) -> usize {
         let mut diagonal = i;
         let mut previous = i + 1;
         for (slot, b) in row.iter_mut().skip(1).zip(right.bytes()) {
-            let cost = (diagonal + usize::from(a != b)).min(previous + 1).min(*slot + 1);
+            let cost = (diagonal + usize::from(a != b))
+                .min(previous + 1)
+                .min(*slot + 1);
             diagonal = *slot;
             *slot = cost;
             previous = cost;
@@ -147,7 +168,10 @@ mod tests {
 
     #[test]
     fn nearest_key_is_offered_only_when_near() {
-        assert_eq!(nearest("registr", &["register", "directory"]), Some("register"));
+        assert_eq!(
+            nearest("registr", &["register", "directory"]),
+            Some("register")
+        );
         assert_eq!(nearest("kind_of", &["name", "controller"]), None);
         assert_eq!(distance("kitten", "sitting"), 3);
     }
@@ -155,8 +179,15 @@ mod tests {
     #[test]
     fn a_problem_names_line_and_column() {
         let text = "[consent]\nregister = \"x\"\n\n[[stream]]\nname = \"a\"\n[[stream]]\nname = \"b\"\nkind = \"c\"\n";
-        let source = Source { file: Path::new("f.toml"), text };
-        let error = source.at_key(&[Step::Key("stream"), Step::Index(1), Step::Key("kind")], "no", "yes");
+        let source = Source {
+            file: Path::new("f.toml"),
+            text,
+        };
+        let error = source.at_key(
+            &[Step::Key("stream"), Step::Index(1), Step::Key("kind")],
+            "no",
+            "yes",
+        );
         assert_eq!(error.place, Some((8, 1)));
         assert_eq!(error.to_string(), "f.toml:8:1: no; yes");
     }

@@ -66,8 +66,18 @@ impl Default for ServerSection {
         // The kernel's name for this machine; where it has none that fits, the name every machine has.
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let name = name.trim();
-        let fits = !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-'));
-        Self { name: if fits { name.to_owned() } else { "localhost".to_owned() }, drain_seconds: 30 }
+        let fits = !name.is_empty()
+            && name
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-'));
+        Self {
+            name: if fits {
+                name.to_owned()
+            } else {
+                "localhost".to_owned()
+            },
+            drain_seconds: 30,
+        }
     }
 }
 

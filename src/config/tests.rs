@@ -1,10 +1,13 @@
 use super::*;
 
-const BASE: &str = "[[listener]]\naddress = \"127.0.0.1:2525\"\n[[next_hop]]\naddress = \"maildir:var/outbox\"\n";
+const BASE: &str =
+    "[[listener]]\naddress = \"127.0.0.1:2525\"\n[[next_hop]]\naddress = \"maildir:var/outbox\"\n";
 
 fn complaint(more: &str) -> String {
     let text = format!("{BASE}{more}");
-    read(Path::new("f.toml"), &text, jiff::civil::date(2026, 11, 22)).unwrap_err().to_string()
+    read(Path::new("f.toml"), &text, jiff::civil::date(2026, 11, 22))
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -23,8 +26,11 @@ fn an_unknown_key_names_the_nearest_right_one_and_its_line() {
 
 #[test]
 fn mail_that_would_loop_is_refused() {
-    let text = "[[listener]]\naddress = \"127.0.0.1:2525\"\n[[next_hop]]\naddress = \"127.0.0.1:2525\"\n";
-    let error = read(Path::new("f.toml"), text, jiff::civil::date(2026, 11, 22)).unwrap_err().to_string();
+    let text =
+        "[[listener]]\naddress = \"127.0.0.1:2525\"\n[[next_hop]]\naddress = \"127.0.0.1:2525\"\n";
+    let error = read(Path::new("f.toml"), text, jiff::civil::date(2026, 11, 22))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("loop"), "{error}");
 }
 
@@ -46,7 +52,14 @@ fn a_shadow_ends_within_31_days() {
     assert!(complaint(&stream("2026-12-24")).contains("31 days"));
     let text = format!("{BASE}{}", stream("2026-12-23"));
     let config = read(Path::new("f.toml"), &text, jiff::civil::date(2026, 11, 22)).unwrap();
-    assert!(config.remarks.iter().any(|remark| remark.contains("LOOKS ON")), "{:?}", config.remarks);
+    assert!(
+        config
+            .remarks
+            .iter()
+            .any(|remark| remark.contains("LOOKS ON")),
+        "{:?}",
+        config.remarks
+    );
 }
 
 #[test]

@@ -49,12 +49,16 @@ pub enum Broken {
 pub fn open(text: &str) -> Result<(Line, String), Broken> {
     let cut = text.len().checked_sub(TAIL_OCTETS).ok_or(Broken::NoHash)?;
     let (body, tail) = text.split_at_checked(cut).ok_or(Broken::NoHash)?;
-    let hash = tail.strip_prefix(MARK).and_then(|tail| tail.strip_suffix("\"}")).ok_or(Broken::NoHash)?;
+    let hash = tail
+        .strip_prefix(MARK)
+        .and_then(|tail| tail.strip_suffix("\"}"))
+        .ok_or(Broken::NoHash)?;
     let body = format!("{body}}}");
     if hex(digest(&SHA256, body.as_bytes()).as_ref()) != hash {
         return Err(Broken::Changed);
     }
-    let line = serde_json::from_str(&body).map_err(|error| Broken::Unreadable(error.to_string()))?;
+    let line =
+        serde_json::from_str(&body).map_err(|error| Broken::Unreadable(error.to_string()))?;
     Ok((line, hash.to_owned()))
 }
 

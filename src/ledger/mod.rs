@@ -78,8 +78,16 @@ impl Ledger {
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.run(receiver))
-            .map_err(|source| LedgerError::Disk { doing: "starting the writer of", path: settings.directory.clone(), source })?;
-        Ok(Self { requests, timeout: Duration::from_millis(settings.write_timeout_ms), thread: Mutex::new(Some(thread)) })
+            .map_err(|source| LedgerError::Disk {
+                doing: "starting the writer of",
+                path: settings.directory.clone(),
+                source,
+            })?;
+        Ok(Self {
+            requests,
+            timeout: Duration::from_millis(settings.write_timeout_ms),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Writes an intent before its effect; answers with its number. With `sync` it is on the disk, not only in the file.
@@ -100,10 +108,16 @@ impl Ledger {
 
     async fn write(&self, body: Body, sync: bool) -> Result<u64, LedgerError> {
         let (written, answer) = oneshot::channel();
-        self.requests.try_send(Request { body, sync, written }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => LedgerError::Slow,
-            mpsc::error::TrySendError::Closed(_) => LedgerError::Closed,
-        })?;
+        self.requests
+            .try_send(Request {
+                body,
+                sync,
+                written,
+            })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => LedgerError::Slow,
+                mpsc::error::TrySendError::Closed(_) => LedgerError::Closed,
+            })?;
         match tokio::time::timeout(self.timeout, answer).await {
             Ok(Ok(result)) => result.map_err(LedgerError::NotWritten),
             Ok(Err(_)) => Err(LedgerError::Closed),

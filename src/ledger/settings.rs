@@ -20,6 +20,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { directory: PathBuf::from("var/ledger"), node: "node-1".to_owned(), waiting_lines: 4096, write_timeout_ms: 5_000 }
+        Self {
+            directory: PathBuf::from("var/ledger"),
+            node: "node-1".to_owned(),
+            waiting_lines: 4096,
+            write_timeout_ms: 5_000,
+        }
     }
 }

@@ -57,11 +57,17 @@ pub enum VerifyError {
 
 /// The day files of a ledger directory, oldest first.
 pub(super) fn segments(directory: &Path) -> Result<Vec<PathBuf>, VerifyError> {
-    let failed = |source| VerifyError::Read { file: directory.to_owned(), source };
+    let failed = |source| VerifyError::Read {
+        file: directory.to_owned(),
+        source,
+    };
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|extension| extension == "jsonl") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "jsonl")
+        {
             files.push(path);
         }
     }
@@ -74,7 +80,10 @@ pub(super) fn segments(directory: &Path) -> Result<Vec<PathBuf>, VerifyError> {
 /// # Errors
 /// The first thing that is wrong.
 pub fn verify(directory: &Path) -> Result<Summary, VerifyError> {
-    let mut summary = Summary { head: FIRST.to_owned(), ..Summary::default() };
+    let mut summary = Summary {
+        head: FIRST.to_owned(),
+        ..Summary::default()
+    };
     read(directory, |line, hash| {
         summary.lines += 1;
         summary.head = hash;
@@ -95,11 +104,21 @@ pub fn verify(directory: &Path) -> Result<Summary, VerifyError> {
 pub fn read(directory: &Path, mut each: impl FnMut(Line, String)) -> Result<(), VerifyError> {
     let mut before: Option<(u64, String)> = None;
     for file in segments(directory)? {
-        let reader = fs::File::open(&file).map_err(|source| VerifyError::Read { file: file.clone(), source })?;
+        let reader = fs::File::open(&file).map_err(|source| VerifyError::Read {
+            file: file.clone(),
+            source,
+        })?;
         for (number, text) in BufReader::new(reader).lines().enumerate() {
             let number = number as u64 + 1;
-            let text = text.map_err(|source| VerifyError::Read { file: file.clone(), source })?;
-            let (line, hash) = chain::open(&text).map_err(|broken| VerifyError::Line { file: file.clone(), line: number, broken })?;
+            let text = text.map_err(|source| VerifyError::Read {
+                file: file.clone(),
+                source,
+            })?;
+            let (line, hash) = chain::open(&text).map_err(|broken| VerifyError::Line {
+                file: file.clone(),
+                line: number,
+                broken,
+            })?;
             let linked = match &before {
                 // The first line there is: older days may have been taken away whole.
                 None => line.seq != 1 || line.prev == FIRST,

@@ -52,15 +52,31 @@ struct Segment {
 
 fn disk(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> LedgerError {
     let path = path.to_owned();
-    move |source| LedgerError::Disk { doing, path, source }
+    move |source| LedgerError::Disk {
+        doing,
+        path,
+        source,
+    }
 }
 
 impl Writer {
     pub(super) fn open(settings: &Settings) -> Result<Self, LedgerError> {
         let directory = settings.directory.clone();
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(disk("making", &directory))?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
+            .map_err(disk("making", &directory))?;
         let lock = lock(&directory)?;
-        let mut writer = Self { directory, node: settings.node.clone(), seq: 0, head: FIRST.to_owned(), segment: None, lost: 0, _lock: lock };
+        let mut writer = Self {
+            directory,
+            node: settings.node.clone(),
+            seq: 0,
+            head: FIRST.to_owned(),
+            segment: None,
+            lost: 0,
+            _lock: lock,
+        };
         writer.find_end()?;
         Ok(writer)
     }
@@ -112,8 +128,14 @@ impl Writer {
         if self.lost == 0 {
             return Ok(());
         }
-        self.append(Body::Gap(Gap { lines: self.lost, why: "write_failed".to_owned() }))?;
-        tracing::warn!(lines = self.lost, "the ledger takes lines again; a gap is noted");
+        self.append(Body::Gap(Gap {
+            lines: self.lost,
+            why: "write_failed".to_owned(),
+        }))?;
+        tracing::warn!(
+            lines = self.lost,
+            "the ledger takes lines again; a gap is noted"
+        );
         self.lost = 0;
         Ok(())
     }
@@ -121,12 +143,22 @@ impl Writer {
     /// Appends one line; on error the file ends where it ended before.
     fn append(&mut self, body: Body) -> Result<u64, String> {
         let at = Timestamp::now();
-        let line = Line { v: VERSION, node: self.node.clone(), seq: self.seq + 1, at, prev: self.head.clone(), body };
+        let line = Line {
+            v: VERSION,
+            node: self.node.clone(),
+            seq: self.seq + 1,
+            at,
+            prev: self.head.clone(),
+            body,
+        };
         let (text, hash) = chain::seal(&line).map_err(|error| error.to_string())?;
         let segment = self.segment_of(at).map_err(|error| error.to_string())?;
         if let Err(error) = segment.file.write_all(text.as_bytes()) {
             // Half a line would break the chain for ever. Where even this fails, the next start cuts it off.
-            let cut = segment.file.set_len(segment.len).and_then(|()| segment.file.seek(SeekFrom::Start(segment.len)));
+            let cut = segment
+                .file
+                .set_len(segment.len)
+                .and_then(|()| segment.file.seek(SeekFrom::Start(segment.len)));
             if let Err(cut) = cut {
                 tracing::error!(error = %cut, "half a line could not be cut off the ledger");
                 self.segment = None;
@@ -149,7 +181,9 @@ impl Writer {
     }
 
     fn sync(&mut self) -> Result<(), String> {
-        self.segment.as_ref().map_or(Ok(()), |segment| segment.file.sync_data().map_err(|error| error.to_string()))
+        self.segment.as_ref().map_or(Ok(()), |segment| {
+            segment.file.sync_data().map_err(|error| error.to_string())
+        })
     }
 
     fn segment_of(&mut self, at: Timestamp) -> Result<&mut Segment, LedgerError> {
@@ -167,27 +201,47 @@ impl Writer {
     fn find_end(&mut self) -> Result<(), LedgerError> {
         let files = segments(&self.directory)?;
         for path in files.iter().rev() {
-            let day = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+            let day = path
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .unwrap_or_default()
+                .to_owned();
             let mut segment = Segment::open(&self.directory, day)?;
             let mut octets = Vec::new();
-            segment.file.seek(SeekFrom::Start(0)).and_then(|_| segment.file.read_to_end(&mut octets)).map_err(disk("reading", path))?;
-            let whole = octets.iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
+            segment
+                .file
+                .seek(SeekFrom::Start(0))
+                .and_then(|_| segment.file.read_to_end(&mut octets))
+                .map_err(disk("reading", path))?;
+            let whole = octets
+                .iter()
+                .rposition(|octet| *octet == b'\n')
+                .map_or(0, |at| at + 1);
             let torn = whole < octets.len();
             if torn {
                 tracing::warn!(octets = octets.len() - whole, file = %path.display(), "a torn last line is cut off the ledger");
                 segment.cut(whole as u64)?;
             }
             octets.truncate(whole);
-            let last = octets.get(..whole.saturating_sub(1)).unwrap_or_default().rsplit(|octet| *octet == b'\n').next();
+            let last = octets
+                .get(..whole.saturating_sub(1))
+                .unwrap_or_default()
+                .rsplit(|octet| *octet == b'\n')
+                .next();
             let last = last.filter(|last| !last.is_empty());
             if let Some(last) = last {
                 let text = std::str::from_utf8(last).unwrap_or_default();
-                let (line, hash) = chain::open(text).map_err(|broken| LedgerError::NotWritten(format!("{}: the last line: {broken}", path.display())))?;
+                let (line, hash) = chain::open(text).map_err(|broken| {
+                    LedgerError::NotWritten(format!("{}: the last line: {broken}", path.display()))
+                })?;
                 (self.seq, self.head) = (line.seq, hash);
                 self.segment = Some(segment);
             }
             if torn {
-                self.write_now(Body::Gap(Gap { lines: 0, why: "torn_tail".to_owned() }))?;
+                self.write_now(Body::Gap(Gap {
+                    lines: 0,
+                    why: "torn_tail".to_owned(),
+                }))?;
             }
             if last.is_some() || torn {
                 break;
@@ -201,16 +255,35 @@ impl Segment {
     fn open(directory: &Path, day: String) -> Result<Self, LedgerError> {
         let path = directory.join(format!("{day}.jsonl"));
         let new = !path.exists();
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(disk("opening", &path))?;
-        let len = file.seek(SeekFrom::End(0)).map_err(disk("opening", &path))?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(disk("opening", &path))?;
+        let len = file
+            .seek(SeekFrom::End(0))
+            .map_err(disk("opening", &path))?;
         if new {
-            File::open(directory).and_then(|directory| directory.sync_all()).map_err(disk("syncing", directory))?;
+            File::open(directory)
+                .and_then(|directory| directory.sync_all())
+                .map_err(disk("syncing", directory))?;
         }
-        Ok(Self { day, path, file, len })
+        Ok(Self {
+            day,
+            path,
+            file,
+            len,
+        })
     }
 
     fn cut(&mut self, len: u64) -> Result<(), LedgerError> {
-        self.file.set_len(len).and_then(|()| self.file.seek(SeekFrom::Start(len))).map_err(disk("cutting", &self.path))?;
+        self.file
+            .set_len(len)
+            .and_then(|()| self.file.seek(SeekFrom::Start(len)))
+            .map_err(disk("cutting", &self.path))?;
         self.len = len;
         Ok(())
     }
@@ -218,17 +291,34 @@ impl Segment {
 
 fn lock(directory: &Path) -> Result<File, LedgerError> {
     let path = directory.join("lock");
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(disk("opening", &path))?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(disk("opening", &path))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
             let _ = file.take(20).read_to_string(&mut pid);
-            let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
-            return Err(LedgerError::Locked { directory: directory.to_owned(), pid });
+            let pid = if pid.trim().is_empty() {
+                "unknown".to_owned()
+            } else {
+                pid.trim().to_owned()
+            };
+            return Err(LedgerError::Locked {
+                directory: directory.to_owned(),
+                pid,
+            });
         }
         Err(TryLockError::Error(source)) => return Err(disk("locking", &path)(source)),
     }
-    file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(disk("writing", &path))?;
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(disk("writing", &path))?;
     Ok(file)
 }

@@ -10,7 +10,10 @@ use super::plan::{Cause, Treatment};
 use super::settings::{Shadow, Stops, Stream};
 use super::streams::Declared;
 use super::survey::Uninspectable;
-use crate::consent::{Action, Basis, Permit, ProofId, Reason, Standing, StreamFacts, StreamKind, Subject, Wanted, WithdrawalLink, permit};
+use crate::consent::{
+    Action, Basis, Permit, ProofId, Reason, Standing, StreamFacts, StreamKind, Subject, Wanted,
+    WithdrawalLink, permit,
+};
 
 /// What one recipient's copy is decided by.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +78,13 @@ pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decisi
     };
     let (reason, proofs) = match allowed(host, asked, facts) {
         Permit::Kept { basis, proofs } => {
-            return Decision { action: Action::Kept, basis: Some(basis), reason: None, uninspectable: None, proofs };
+            return Decision {
+                action: Action::Kept,
+                basis: Some(basis),
+                reason: None,
+                uninspectable: None,
+                proofs,
+            };
         }
         Permit::Stripped { reason, record } => (reason, record.into_iter().collect()),
     };
@@ -84,11 +93,20 @@ pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decisi
         Some(Uninspectable::Signed) => Action::Rejected,
         Some(_) => uninspectable(facts.stream.kind),
     };
-    Decision { action, basis: None, reason: Some(reason), uninspectable: blind, proofs }
+    Decision {
+        action,
+        basis: None,
+        reason: Some(reason),
+        uninspectable: blind,
+        proofs,
+    }
 }
 
 fn allowed(host: &str, asked: Asked<'_>, facts: &Facts<'_>) -> Permit {
-    let stripped = |reason| Permit::Stripped { reason, record: None };
+    let stripped = |reason| Permit::Stripped {
+        reason,
+        record: None,
+    };
     if !facts.ledger {
         return stripped(Reason::LedgerUnavailable);
     }
@@ -114,7 +132,9 @@ fn allowed(host: &str, asked: Asked<'_>, facts: &Facts<'_>) -> Permit {
 /// What an uninspectable part means by kind of stream (DESIGN 4).
 fn uninspectable(kind: StreamKind) -> Action {
     match kind {
-        StreamKind::Marketing | StreamKind::Prospecting | StreamKind::ConsentRequest => Action::Rejected,
+        StreamKind::Marketing | StreamKind::Prospecting | StreamKind::ConsentRequest => {
+            Action::Rejected
+        }
         StreamKind::Requested | StreamKind::Authentication => Action::Held,
     }
 }
@@ -131,18 +151,30 @@ pub fn treatment(decisions: &[Decision], matters: &[Place], facts: &Facts<'_>) -
     let mut empty = BTreeSet::new();
     let mut held = None;
     for (decision, place) in decisions.iter().zip(matters) {
-        let cause = Cause { reason: decision.reason.unwrap_or(Reason::Uninspectable), uninspectable: decision.uninspectable };
+        let cause = Cause {
+            reason: decision.reason.unwrap_or(Reason::Uninspectable),
+            uninspectable: decision.uninspectable,
+        };
         match decision.action {
             Action::Kept => {}
             Action::Rejected => return Treatment::Rejected(cause),
             Action::Held => match place {
-                Place::Part { part, emptiable: true } => {
+                Place::Part {
+                    part,
+                    emptiable: true,
+                } => {
                     empty.insert(*part);
                 }
-                Place::Part { .. } | Place::Finding(_) if facts.hold_over => return Treatment::Rejected(cause),
+                Place::Part { .. } | Place::Finding(_) if facts.hold_over => {
+                    return Treatment::Rejected(cause);
+                }
                 Place::Part { .. } | Place::Finding(_) => held = Some(cause),
             },
-            Action::Stripped | Action::WouldStrip | Action::Reduced | Action::Counted | Action::Deidentified => match place {
+            Action::Stripped
+            | Action::WouldStrip
+            | Action::Reduced
+            | Action::Counted
+            | Action::Deidentified => match place {
                 Place::Finding(finding) => {
                     strip.insert(*finding);
                 }
@@ -153,7 +185,10 @@ pub fn treatment(decisions: &[Decision], matters: &[Place], facts: &Facts<'_>) -
     let treatment = Treatment::Forward { strip, empty };
     match held {
         Some(cause) => Treatment::Held(cause),
-        None if facts.stops.hold_edits && treatment.changes() => Treatment::Held(Cause { reason: Reason::HoldEdits, uninspectable: None }),
+        None if facts.stops.hold_edits && treatment.changes() => Treatment::Held(Cause {
+            reason: Reason::HoldEdits,
+            uninspectable: None,
+        }),
         None => treatment,
     }
 }

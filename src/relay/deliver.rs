@@ -13,8 +13,8 @@ use super::Relay;
 use super::journey::Journey;
 use super::plan::Parcel;
 use crate::next_hop::{Fate, Line, Transit};
-use crate::smtp::reply::{Reply, Severity};
 use crate::smtp::replies;
+use crate::smtp::reply::{Reply, Severity};
 use crate::spool::{Prepared, SpoolError};
 
 /// What is open towards the next hop.
@@ -61,10 +61,24 @@ pub(super) struct Delivery {
 impl Relay {
     /// Runs the parcels one after the other. `live` is the client's own transaction with the next hop, its envelope
     /// accepted and no data sent.
-    pub(super) async fn deliver(&self, journey: &Journey, load: Load<'_>, live: Option<Transit>, keeper: Keeper) -> Delivery {
-        let mut delivery = Delivery { fates: vec![None; journey.rcpts.len()], prepared: None };
-        let several_ends = load.parcels.len() > 1 || load.aside || (self.next_hop.answers_each() && journey.rcpts.len() > 1);
-        if keeper == Keeper::WriteAhead && several_ends && !self.prepare(journey, &load, &mut delivery).await {
+    pub(super) async fn deliver(
+        &self,
+        journey: &Journey,
+        load: Load<'_>,
+        live: Option<Transit>,
+        keeper: Keeper,
+    ) -> Delivery {
+        let mut delivery = Delivery {
+            fates: vec![None; journey.rcpts.len()],
+            prepared: None,
+        };
+        let several_ends = load.parcels.len() > 1
+            || load.aside
+            || (self.next_hop.answers_each() && journey.rcpts.len() > 1);
+        if keeper == Keeper::WriteAhead
+            && several_ends
+            && !self.prepare(journey, &load, &mut delivery).await
+        {
             give_back(live).await;
             return delivery;
         }
@@ -75,7 +89,9 @@ impl Relay {
             None => Way::None,
         };
         for parcel in load.parcels {
-            way = self.deliver_parcel(journey, &load, parcel, way, keeper, &mut delivery).await;
+            way = self
+                .deliver_parcel(journey, &load, parcel, way, keeper, &mut delivery)
+                .await;
             if keeper == Keeper::WriteAhead && !delivery.any_taken() {
                 // Nothing taken by the first: its reply is the answer, the others were not begun.
                 break;
@@ -84,20 +100,38 @@ impl Relay {
         delivery
     }
 
-    async fn deliver_parcel(&self, journey: &Journey, load: &Load<'_>, parcel: &Parcel, way: Way, keeper: Keeper, delivery: &mut Delivery) -> Way {
+    async fn deliver_parcel(
+        &self,
+        journey: &Journey,
+        load: &Load<'_>,
+        parcel: &Parcel,
+        way: Way,
+        keeper: Keeper,
+        delivery: &mut Delivery,
+    ) -> Way {
         let (transit, accepted) = match way {
             Way::Envelope(transit) => (transit, parcel.recipients.clone()),
-            Way::Line(line) => match self.envelope_again(journey, load, parcel, Some(line), delivery).await {
+            Way::Line(line) => match self
+                .envelope_again(journey, load, parcel, Some(line), delivery)
+                .await
+            {
                 Ok(opened) => opened,
                 Err(way) => return way,
             },
-            Way::None => match self.envelope_again(journey, load, parcel, None, delivery).await {
+            Way::None => match self
+                .envelope_again(journey, load, parcel, None, delivery)
+                .await
+            {
                 Ok(opened) => opened,
                 Err(way) => return way,
             },
         };
         let all_again = accepted.len() == parcel.recipients.len();
-        if keeper == Keeper::WriteAhead && !all_again && delivery.prepared.is_none() && !self.prepare(journey, load, delivery).await {
+        if keeper == Keeper::WriteAhead
+            && !all_again
+            && delivery.prepared.is_none()
+            && !self.prepare(journey, load, delivery).await
+        {
             return Way::Line(transit.reset().await);
         }
         let (fates, line) = transit.data(&parcel.variant, load.deadline).await;
@@ -119,13 +153,26 @@ impl Relay {
         line: Option<Line>,
         delivery: &mut Delivery,
     ) -> Result<(Transit, Vec<usize>), Way> {
-        let rcpts: Vec<_> = parcel.recipients.iter().filter_map(|index| journey.rcpts.get(*index).cloned()).collect();
+        let rcpts: Vec<_> = parcel
+            .recipients
+            .iter()
+            .filter_map(|index| journey.rcpts.get(*index).cloned())
+            .collect();
         let line = match line {
             Some(line) => Ok(line),
             None => self.next_hop.line(Some(load.deadline)).await,
         };
         let opened = match line {
-            Ok(line) => line.rerun(&journey.mail, &rcpts, &journey.client.xforward, &parcel.variant, load.deadline).await,
+            Ok(line) => {
+                line.rerun(
+                    &journey.mail,
+                    &rcpts,
+                    &journey.client.xforward,
+                    &parcel.variant,
+                    load.deadline,
+                )
+                .await
+            }
             Err(unreachable) => Err(unreachable),
         };
         let (transit, replies) = match opened {
@@ -154,7 +201,11 @@ impl Relay {
 
     /// Writes the entry ahead. On failure every forward-path without a fate is answered 451 4.3.1 and nothing is sent.
     async fn prepare(&self, journey: &Journey, load: &Load<'_>, delivery: &mut Delivery) -> bool {
-        match self.spool.prepare(journey.to_envelope(), load.message.clone()).await {
+        match self
+            .spool
+            .prepare(journey.to_envelope(), load.message.clone())
+            .await
+        {
             Ok(prepared) => {
                 delivery.prepared = Some(prepared);
                 true
@@ -183,12 +234,21 @@ impl Delivery {
 
     /// Whether the next hop has taken anybody's copy.
     pub(super) fn any_taken(&self) -> bool {
-        self.fates.iter().flatten().any(|fate| matches!(fate, Fate::Taken(_)))
+        self.fates
+            .iter()
+            .flatten()
+            .any(|fate| matches!(fate, Fate::Taken(_)))
     }
 
     /// The one reply an SMTP client gets: the next hop's own words where anything was taken, else the mildest.
     pub(super) fn one_reply(&self) -> Reply {
-        let taken = self.fates.iter().flatten().find_map(|fate| if let Fate::Taken(reply) = fate { Some(reply.clone()) } else { None });
+        let taken = self.fates.iter().flatten().find_map(|fate| {
+            if let Fate::Taken(reply) = fate {
+                Some(reply.clone())
+            } else {
+                None
+            }
+        });
         taken.unwrap_or_else(|| mildest(self.fates.iter().flatten().map(Fate::reply)))
     }
 }
@@ -202,12 +262,18 @@ pub(super) fn mildest<'a>(replies: impl Iterator<Item = &'a Reply>) -> Reply {
             Severity::NotNow | Severity::GoOn | Severity::Done => return reply.clone(),
         }
     }
-    first_refusal.cloned().unwrap_or_else(replies::internal_fault)
+    first_refusal
+        .cloned()
+        .unwrap_or_else(replies::internal_fault)
 }
 
 /// A full spool is said with its own code (RFC 5321 4.2.3).
 fn error_reply(error: &SpoolError) -> Reply {
-    if error.is_full() { replies::spool_full() } else { replies::spool_failed() }
+    if error.is_full() {
+        replies::spool_full()
+    } else {
+        replies::spool_failed()
+    }
 }
 
 /// Whether one variant serves everybody who was accepted.

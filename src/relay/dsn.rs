@@ -55,25 +55,47 @@ pub(super) struct Report<'a> {
 /// When the builder could not write, which a buffer in memory does not cause.
 pub(super) fn build(report: &Report<'_>) -> std::io::Result<Vec<u8>> {
     let parts = vec![
-        MimePart::new(ContentType::new("text/plain").attribute("charset", "utf-8"), explanation(report)),
-        MimePart::new(ContentType::new("message/delivery-status"), status(report)).transfer_encoding("7bit"),
-        MimePart::new(ContentType::new("text/rfc822-headers"), returned_header(report.original)).transfer_encoding("8bit"),
+        MimePart::new(
+            ContentType::new("text/plain").attribute("charset", "utf-8"),
+            explanation(report),
+        ),
+        MimePart::new(ContentType::new("message/delivery-status"), status(report))
+            .transfer_encoding("7bit"),
+        MimePart::new(
+            ContentType::new("text/rfc822-headers"),
+            returned_header(report.original),
+        )
+        .transfer_encoding("8bit"),
     ];
     MessageBuilder::new()
-        .from(Address::new_address(Some("Mail Delivery System"), format!("MAILER-DAEMON@{}", report.reporter)))
+        .from(Address::new_address(
+            Some("Mail Delivery System"),
+            format!("MAILER-DAEMON@{}", report.reporter),
+        ))
         .header("To", Raw::new(format!("<{}>", clean(report.to))))
         .subject("Undelivered mail: your message was not delivered to everybody")
         .date(report.now)
         .message_id(format!("{}.dsn@{}", report.id, report.reporter))
         .header("Auto-Submitted", Raw::new("auto-replied"))
-        .body(MimePart::new(ContentType::new("multipart/report").attribute("report-type", "delivery-status"), parts))
+        .body(MimePart::new(
+            ContentType::new("multipart/report").attribute("report-type", "delivery-status"),
+            parts,
+        ))
         .write_to_vec()
 }
 
 fn explanation(report: &Report<'_>) -> String {
-    let mut text = format!("This is the mail relay at {}.\r\n\r\nYour message was not delivered to:\r\n", report.reporter);
+    let mut text = format!(
+        "This is the mail relay at {}.\r\n\r\nYour message was not delivered to:\r\n",
+        report.reporter
+    );
     for failed in report.failed {
-        text.push_str(&format!("\r\n  <{}>\r\n    the answer was: {} {}\r\n", clean(&failed.forward_path), failed.code, clean(&failed.text)));
+        text.push_str(&format!(
+            "\r\n  <{}>\r\n    the answer was: {} {}\r\n",
+            clean(&failed.forward_path),
+            failed.code,
+            clean(&failed.text)
+        ));
     }
     text.push_str("\r\nOther recipients of the same message, if any, are not concerned.\r\n");
     text
@@ -83,7 +105,10 @@ fn explanation(report: &Report<'_>) -> String {
 fn status(report: &Report<'_>) -> String {
     let mut text = String::new();
     if let Some(envelope_id) = report.envelope_id {
-        text.push_str(&format!("Original-Envelope-Id: {}\r\n", decode_xtext(envelope_id)));
+        text.push_str(&format!(
+            "Original-Envelope-Id: {}\r\n",
+            decode_xtext(envelope_id)
+        ));
     }
     text.push_str(&format!("Reporting-MTA: dns; {}\r\n", report.reporter));
     if let Some(date) = rfc5322(report.arrived) {
@@ -92,13 +117,30 @@ fn status(report: &Report<'_>) -> String {
     for failed in report.failed {
         text.push_str("\r\n");
         if let Some(original) = &failed.original_recipient {
-            text.push_str(&format!("Original-Recipient: {}\r\n", decode_xtext(original)));
+            text.push_str(&format!(
+                "Original-Recipient: {}\r\n",
+                decode_xtext(original)
+            ));
         }
-        let kind = if failed.forward_path.is_ascii() { "rfc822" } else { "utf-8" };
-        text.push_str(&format!("Final-Recipient: {kind}; {}\r\n", clean(&failed.forward_path)));
-        let status = failed.status.clone().unwrap_or_else(|| format!("{}.0.0", failed.code / 100));
+        let kind = if failed.forward_path.is_ascii() {
+            "rfc822"
+        } else {
+            "utf-8"
+        };
+        text.push_str(&format!(
+            "Final-Recipient: {kind}; {}\r\n",
+            clean(&failed.forward_path)
+        ));
+        let status = failed
+            .status
+            .clone()
+            .unwrap_or_else(|| format!("{}.0.0", failed.code / 100));
         text.push_str(&format!("Action: failed\r\nStatus: {status}\r\n"));
-        text.push_str(&format!("Diagnostic-Code: smtp; {} {}\r\n", failed.code, folded(&clean(&failed.text))));
+        text.push_str(&format!(
+            "Diagnostic-Code: smtp; {} {}\r\n",
+            failed.code,
+            folded(&clean(&failed.text))
+        ));
     }
     text
 }
@@ -122,7 +164,9 @@ pub(super) fn rfc5322(seconds: i64) -> Option<String> {
 
 /// Nothing from a peer may start a line of its own here.
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// A diagnostic may be as long as a peer's reply; lines of ours stay under 998 octets (RFC 5322 2.1.1).
@@ -152,7 +196,10 @@ fn decode_xtext(value: &str) -> String {
     let mut octets = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|pair| std::str::from_utf8(pair).ok()).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        let hex = tail
+            .get(..2)
+            .and_then(|pair| std::str::from_utf8(pair).ok())
+            .and_then(|pair| u8::from_str_radix(pair, 16).ok());
         match (first, hex) {
             (b'+', Some(octet)) => {
                 octets.push(octet);
@@ -195,14 +242,27 @@ mod tests {
     #[test]
     fn a_report_says_who_failed_and_returns_the_header_only() {
         let text = report("5.1.1 no such user");
-        assert!(text.contains("Final-Recipient: rfc822; gone@example.net\r\n"), "{text}");
-        assert!(text.contains("Original-Recipient: rfc822;old+name@example.net\r\n"), "{text}");
+        assert!(
+            text.contains("Final-Recipient: rfc822; gone@example.net\r\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("Original-Recipient: rfc822;old+name@example.net\r\n"),
+            "{text}"
+        );
         assert!(text.contains("Original-Envelope-Id: id+7\r\n"), "{text}");
-        assert!(text.contains("Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n"), "{text}");
+        assert!(
+            text.contains("Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n"),
+            "{text}"
+        );
         assert!(text.contains("Subject: hello\r\n"), "{text}");
         assert!(!text.contains("secret body"), "{text}");
         assert!(text.contains("multipart/report"), "{text}");
-        assert_eq!(text.matches('\n').count(), text.matches("\r\n").count(), "CRLF throughout");
+        assert_eq!(
+            text.matches('\n').count(),
+            text.matches("\r\n").count(),
+            "CRLF throughout"
+        );
     }
 
     #[test]

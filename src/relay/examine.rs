@@ -20,6 +20,7 @@ use super::strip;
 use super::survey::{Survey, survey};
 use crate::consent::{Action, Reason, Standing, Subject, WithdrawalLink};
 use crate::mime::splice::Spliced;
+use crate::mime::trace;
 use crate::pixel::rules::Rules;
 use crate::register::Register;
 use crate::register::keys::Keys;
@@ -36,6 +37,8 @@ const ROUNDS: usize = 3;
 /// Surveys, decides and strips.
 #[derive(Debug)]
 pub struct Examiner {
+    /// Our name, to know our own `Received:` fields.
+    pub name: String,
     /// `[relay]`.
     pub settings: Settings,
     /// `[stops]`.
@@ -62,7 +65,7 @@ pub struct Case<'a> {
     /// The forward-paths, as between the brackets.
     pub forward_paths: Vec<&'a str>,
     /// Our `Received:` field with its line end, where one is to be added.
-    pub received: Option<String>,
+    pub received: Option<Vec<u8>>,
     /// Today, UTC: a shadow ends by itself.
     pub today: jiff::civil::Date,
     /// Whether the ledger takes lines; without one nothing is kept.
@@ -106,7 +109,7 @@ impl Examiner {
     /// The reply for every forward-path: a message that loops or that never got a fresh answer.
     pub async fn examine<'a>(&'a self, case: &Case<'_>) -> Result<Examined<'a>, Reply> {
         let survey = self.survey(case).await;
-        if let Some(reply) = self.loops(&survey) {
+        if let Some(reply) = self.loops(case.message) {
             return Err(reply);
         }
         let stream = self.streams.pick(case.listener, &survey.header.streams);
@@ -140,18 +143,27 @@ impl Examiner {
     }
 
     /// DESIGN 3 "Loops" (RFC 5321 6.3).
-    fn loops(&self, survey: &Survey) -> Option<Reply> {
-        let header = &survey.header;
-        (header.received >= self.settings.received_fields).then(|| replies::loops(header.received)).or_else(|| {
-            (header.received_ours >= self.settings.own_received_fields).then(|| replies::loops_through_us(header.received_ours))
-        })
+    fn loops(&self, message: &[u8]) -> Option<Reply> {
+        let count = trace::received_count(message, &self.name);
+        if count.all >= self.settings.received_fields {
+            return Some(replies::loops(count.all));
+        }
+        (count.ours >= self.settings.own_received_fields)
+            .then(|| replies::loops_through_us(count.ours))
     }
 
     fn subjects(&self, stream: &Stream, case: &Case<'_>) -> Vec<Subject> {
-        case.forward_paths.iter().map(|path| Subject::of(self.keys.lookup(), &stream.controller, path)).collect()
+        case.forward_paths
+            .iter()
+            .map(|path| Subject::of(self.keys.lookup(), &stream.controller, path))
+            .collect()
     }
 
-    async fn look_up(&self, stream: &Stream, subjects: &[Subject]) -> Result<Vec<Standing>, Reason> {
+    async fn look_up(
+        &self,
+        stream: &Stream,
+        subjects: &[Subject],
+    ) -> Result<Vec<Standing>, Reason> {
         match self.register.look_up(&stream.controller, subjects).await {
             Ok(standings) if standings.len() == subjects.len() => Ok(standings),
             Ok(_) => Err(Reason::StoreUnavailable),
@@ -162,7 +174,14 @@ impl Examiner {
         }
     }
 
-    fn decided<'a>(&'a self, case: &Case<'_>, survey: Survey, stream: &'a Stream, subjects: &[Subject], standings: &Result<Vec<Standing>, Reason>) -> Examined<'a> {
+    fn decided<'a>(
+        &'a self,
+        case: &Case<'_>,
+        survey: Survey,
+        stream: &'a Stream,
+        subjects: &[Subject],
+        standings: &Result<Vec<Standing>, Reason>,
+    ) -> Examined<'a> {
         let shadow = stream.shadow(case.today);
         let facts = Facts {
             stream,
@@ -179,16 +198,34 @@ impl Examiner {
                 Ok(standings) => standings.get(index).ok_or(Reason::StoreUnavailable),
                 Err(reason) => Err(*reason),
             };
-            let decisions: Vec<Decision> = survey.matters().map(|matter| decide(matter, asked, &facts)).collect();
+            let decisions: Vec<Decision> = survey
+                .matters()
+                .map(|matter| decide(matter, asked, &facts))
+                .collect();
             let enforced = enforced(shadow, subject);
-            treatments.push(if enforced { treatment(&decisions, &survey.places, &facts) } else { Treatment::untouched() });
-            recipients.push(Recipient { subject: *subject, enforced, decisions });
+            treatments.push(if enforced {
+                treatment(&decisions, &survey.places, &facts)
+            } else {
+                Treatment::untouched()
+            });
+            recipients.push(Recipient {
+                subject: *subject,
+                enforced,
+                decisions,
+            });
         }
         let groups = match self.settings.mixed_consent {
             MixedConsent::Split => group(&treatments),
             MixedConsent::Strictest => strictest(&treatments),
         };
-        let mut examined = Examined { survey, stream, shadow, recipients, groups, variants: Vec::new() };
+        let mut examined = Examined {
+            survey,
+            stream,
+            shadow,
+            recipients,
+            groups,
+            variants: Vec::new(),
+        };
         examined.note_strictest();
         self.make_variants(case, &mut examined);
         examined
@@ -203,16 +240,28 @@ impl Examiner {
             if signed && self.settings.existing_signature == ExistingSignature::Refuse {
                 group.treatment = Treatment::Rejected(strip::SIGNATURE);
             }
-            let Treatment::Forward { strip: findings, empty } = &group.treatment else {
+            let Treatment::Forward {
+                strip: findings,
+                empty,
+            } = &group.treatment
+            else {
                 variants.push(None);
                 continue;
             };
-            let remove_signature = signed && self.settings.existing_signature == ExistingSignature::Remove;
-            let edits = strip::Edits { findings, empty, remove_signature };
+            let remove_signature =
+                signed && self.settings.existing_signature == ExistingSignature::Remove;
+            let edits = strip::Edits {
+                findings,
+                empty,
+                remove_signature,
+            };
             match strip::variant(&self.rules, &self.settings, case, &examined.survey, &edits) {
                 Ok(variant) => variants.push(Some(variant)),
                 Err(why) => {
-                    tracing::error!(why = why.as_str(), "a variant did not pass its second examination");
+                    tracing::error!(
+                        why = why.as_str(),
+                        "a variant did not pass its second examination"
+                    );
                     group.treatment = strip::not_made(why, examined.stream.kind, case.hold_over);
                     variants.push(None);
                 }
@@ -225,7 +274,9 @@ impl Examiner {
 impl Examined<'_> {
     /// Whether anybody keeps a tracker: then the intent has to be on the disk before it goes.
     pub fn keeps(&self) -> bool {
-        self.recipients.iter().any(|recipient| !recipient.enforced || recipient.decisions.iter().any(Decision::keeps))
+        self.recipients
+            .iter()
+            .any(|recipient| !recipient.enforced || recipient.decisions.iter().any(Decision::keeps))
     }
 
     /// Whether a copy waits because it cannot be inspected.
@@ -236,12 +287,29 @@ impl Examined<'_> {
     /// In one body for all, what somebody would have kept goes because of somebody else; the record says so.
     fn note_strictest(&mut self) {
         for group in &self.groups {
-            let Treatment::Forward { strip, .. } = &group.treatment else { continue };
+            let Treatment::Forward { strip, .. } = &group.treatment else {
+                continue;
+            };
             for index in &group.recipients {
-                let Some(recipient) = self.recipients.get_mut(*index).filter(|recipient| recipient.enforced) else { continue };
+                let Some(recipient) = self
+                    .recipients
+                    .get_mut(*index)
+                    .filter(|recipient| recipient.enforced)
+                else {
+                    continue;
+                };
                 for (decision, place) in recipient.decisions.iter_mut().zip(&self.survey.places) {
-                    if decision.keeps() && place.finding().is_some_and(|finding| strip.contains(&finding)) {
-                        *decision = Decision { action: Action::Stripped, basis: None, reason: Some(Reason::StrictestRecipient), ..decision.clone() };
+                    if decision.keeps()
+                        && place
+                            .finding()
+                            .is_some_and(|finding| strip.contains(&finding))
+                    {
+                        *decision = Decision {
+                            action: Action::Stripped,
+                            basis: None,
+                            reason: Some(Reason::StrictestRecipient),
+                            ..decision.clone()
+                        };
                     }
                 }
             }
@@ -254,7 +322,14 @@ fn withdrawal(stream: &Stream, survey: &Survey) -> WithdrawalLink {
     use super::settings::WithdrawalLink as Wanted;
     match &stream.withdrawal_link {
         None | Some(Wanted::Elsewhere(_)) => WithdrawalLink::NotDemanded,
-        Some(Wanted::Checked(link)) if survey.links.iter().any(|href| href.starts_with(&link.url_prefix)) => WithdrawalLink::Present,
+        Some(Wanted::Checked(link))
+            if survey
+                .links
+                .iter()
+                .any(|href| href.starts_with(&link.url_prefix)) =>
+        {
+            WithdrawalLink::Present
+        }
         Some(Wanted::Checked(_)) => WithdrawalLink::Absent,
     }
 }

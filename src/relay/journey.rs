@@ -30,12 +30,12 @@ pub struct Journey {
 
 impl Journey {
     /// Our `Received:` field, line end included (RFC 5321 4.4), without a `for` clause: it would show one recipient to another.
-    pub(super) fn received(&self, name: &str) -> String {
-        trace::received(&trace::Received {
+    pub(super) fn received(&self, name: &str) -> Vec<u8> {
+        trace::received_field(&trace::Received {
             helo: &self.client.helo,
-            address: self.client.address,
-            by: name,
-            with: self.protocol_word(),
+            client: self.client.address,
+            name,
+            protocol: self.protocol_word(),
             id: self.id.as_str(),
             date: &dsn::rfc5322(self.arrived_at.as_second()).unwrap_or_default(),
         })
@@ -89,7 +89,9 @@ impl Journey {
 
     /// The transaction that delivers what an entry still owes; `None` for an entry of our own.
     pub(super) fn of_owed(envelope: &Envelope) -> Option<Self> {
-        let Origin::Client(client) = &envelope.origin else { return None };
+        let Origin::Client(client) = &envelope.origin else {
+            return None;
+        };
         Some(Self {
             id: envelope.id.clone(),
             arrived_at: envelope.arrived_at,
@@ -105,7 +107,10 @@ pub(super) fn still_owed(recipient: Recipient, fate: Option<&Fate>) -> Option<Re
     match fate {
         Some(Fate::Taken(_)) => None,
         Some(Fate::NotNow(reply)) => Some(with_reply(recipient, reply)),
-        Some(Fate::Unknown(reply)) => Some(Recipient { possible_duplicate: true, ..with_reply(recipient, reply) }),
+        Some(Fate::Unknown(reply)) => Some(Recipient {
+            possible_duplicate: true,
+            ..with_reply(recipient, reply)
+        }),
         Some(Fate::Refused(reply)) => failed(recipient, reply),
         // Not begun: the attempt ended before its turn.
         None => Some(recipient),
@@ -114,14 +119,27 @@ pub(super) fn still_owed(recipient: Recipient, fate: Option<&Fate>) -> Option<Re
 
 /// The forward-path will not be served: a report is owed, unless the sender asked for none (RFC 3461 4.1).
 pub(super) fn failed(recipient: Recipient, reply: &Reply) -> Option<Recipient> {
-    let wanted = recipient.parameters.get("NOTIFY").is_none_or(|notify| notify.split(',').any(|word| word.eq_ignore_ascii_case("FAILURE")));
+    let wanted = recipient.parameters.get("NOTIFY").is_none_or(|notify| {
+        notify
+            .split(',')
+            .any(|word| word.eq_ignore_ascii_case("FAILURE"))
+    });
     if !wanted {
-        tracing::warn!(code = reply.code(), "a forward-path was refused after others had been taken; NOTIFY asks for no report");
+        tracing::warn!(
+            code = reply.code(),
+            "a forward-path was refused after others had been taken; NOTIFY asks for no report"
+        );
         return None;
     }
-    Some(Recipient { owes: Owes::FailedDsn, ..with_reply(recipient, reply) })
+    Some(Recipient {
+        owes: Owes::FailedDsn,
+        ..with_reply(recipient, reply)
+    })
 }
 
 pub(super) fn with_reply(recipient: Recipient, reply: &Reply) -> Recipient {
-    Recipient { last_reply: Some(LastReply::from(reply)), ..recipient }
+    Recipient {
+        last_reply: Some(LastReply::from(reply)),
+        ..recipient
+    }
 }

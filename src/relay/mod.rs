@@ -93,7 +93,10 @@ impl Relay {
             Some(octets) if octets > 0 => octets.saturating_sub(4096).min(self.message_octets),
             Some(_) | None => self.message_octets,
         };
-        Extensions { size: Some(limit), ..theirs }
+        Extensions {
+            size: Some(limit),
+            ..theirs
+        }
     }
 
     /// A transaction of a client.
@@ -110,17 +113,24 @@ impl Relay {
         };
         if let Some(reply) = self.refusal_for_all(journey, &judged) {
             let fates = vec![None; journey.rcpts.len()];
-            self.conclude(journey, &judged.intended, &fates, &judged.aside).await;
+            self.conclude(journey, &judged.intended, &fates, &judged.aside)
+                .await;
             return self.refuse(journey, live, reply).await;
         }
         let keeper = match journey.client.protocol {
             Protocol::Smtp => Keeper::WriteAhead,
             Protocol::Lmtp => Keeper::Client,
         };
-        let load = Load { message: &message, parcels: &judged.parcels, aside: !judged.aside.is_empty(), deadline };
+        let load = Load {
+            message: &message,
+            parcels: &judged.parcels,
+            aside: !judged.aside.is_empty(),
+            deadline,
+        };
         let delivery = self.deliver(journey, load, live, keeper).await;
         let answer = self.settle(journey, &judged.aside, delivery, keeper).await;
-        self.conclude(journey, &judged.intended, &answer.1, &judged.aside).await;
+        self.conclude(journey, &judged.intended, &answer.1, &judged.aside)
+            .await;
         answer.0
     }
 
@@ -142,19 +152,35 @@ impl Relay {
             }
         };
         self.remark(journey, &examined);
-        let subjects = examined.recipients.iter().map(|recipient| recipient.subject).collect();
-        let mut judged = Judged { parcels: Vec::new(), aside: BTreeMap::new(), intended: record::Intended { seq, subjects } };
+        let subjects = examined
+            .recipients
+            .iter()
+            .map(|recipient| recipient.subject)
+            .collect();
+        let mut judged = Judged {
+            parcels: Vec::new(),
+            aside: BTreeMap::new(),
+            intended: record::Intended { seq, subjects },
+        };
         for (group, variant) in examined.groups.into_iter().zip(examined.variants) {
             let reply = match (&group.treatment, variant) {
                 (Treatment::Forward { .. }, Some(variant)) => {
-                    judged.parcels.push(Parcel { recipients: group.recipients, variant });
+                    judged.parcels.push(Parcel {
+                        recipients: group.recipients,
+                        variant,
+                    });
                     continue;
                 }
                 (Treatment::Rejected(cause), _) => replies::rejected(&cause.to_string()),
                 (Treatment::Held(cause), _) => replies::held(&cause.to_string()),
                 (Treatment::Forward { .. }, None) => replies::internal_fault(),
             };
-            judged.aside.extend(group.recipients.into_iter().map(|recipient| (recipient, reply.clone())));
+            judged.aside.extend(
+                group
+                    .recipients
+                    .into_iter()
+                    .map(|recipient| (recipient, reply.clone())),
+            );
         }
         Ok(judged)
     }
@@ -164,7 +190,11 @@ impl Relay {
             message,
             listener: &journey.client.listener,
             null_reverse_path: journey.mail.reverse_path.is_null(),
-            forward_paths: journey.rcpts.iter().map(|rcpt| rcpt.forward_path.as_str()).collect(),
+            forward_paths: journey
+                .rcpts
+                .iter()
+                .map(|rcpt| rcpt.forward_path.as_str())
+                .collect(),
             received: Some(journey.received(&self.name)),
             today: today(Timestamp::now()),
             ledger: true,
@@ -176,7 +206,8 @@ impl Relay {
     async fn hold_is_over(&self, journey: &Journey, message: &[u8]) -> bool {
         let now = Timestamp::now();
         match self.spool.first_seen(&journey.hold_key(message), now).await {
-            Ok(first) => u64::try_from(now.duration_since(first).as_secs()).is_ok_and(|held| held >= self.examiner.settings.hold_limit_seconds),
+            Ok(first) => u64::try_from(now.duration_since(first).as_secs())
+                .is_ok_and(|held| held >= self.examiner.settings.hold_limit_seconds),
             Err(error) => {
                 tracing::error!(id = %journey.id, %error, "the table of held mail cannot be asked");
                 false
@@ -187,7 +218,10 @@ impl Relay {
     /// What an operator should see of one message in the log: counts and names of the operator's own, nothing of people.
     fn remark(&self, journey: &Journey, examined: &Examined<'_>) {
         let survey = &examined.survey;
-        let changed = examined.groups.iter().any(|group| group.treatment.changes());
+        let changed = examined
+            .groups
+            .iter()
+            .any(|group| group.treatment.changes());
         tracing::info!(
             id = %journey.id, session = journey.client.session, stream = examined.stream.name, recipients = examined.recipients.len(),
             findings = survey.findings.len(), variants = examined.groups.len(), changed, "decided"
@@ -208,11 +242,16 @@ impl Relay {
             return Some(deliver::mildest(judged.aside.values()));
         }
         let alone = journey.client.protocol == Protocol::Lmtp;
-        let together = journey.mail.reverse_path.is_null() || self.examiner.settings.partial_reject == PartialReject::RefuseAll;
+        let together = journey.mail.reverse_path.is_null()
+            || self.examiner.settings.partial_reject == PartialReject::RefuseAll;
         if alone || !together {
             return None;
         }
-        judged.aside.values().find(|reply| reply.code() >= 500).cloned()
+        judged
+            .aside
+            .values()
+            .find(|reply| reply.code() >= 500)
+            .cloned()
     }
 
     /// Ends a journey on which nothing was sent.
@@ -228,12 +267,20 @@ impl Relay {
     }
 
     /// Turns fates into the answer; on an SMTP listener what is not taken becomes owed before there is a 250.
-    async fn settle(&self, journey: &Journey, aside: &BTreeMap<usize, Reply>, mut delivery: Delivery, keeper: Keeper) -> (Answer, Vec<Option<Fate>>) {
+    async fn settle(
+        &self,
+        journey: &Journey,
+        aside: &BTreeMap<usize, Reply>,
+        mut delivery: Delivery,
+        keeper: Keeper,
+    ) -> (Answer, Vec<Option<Fate>>) {
         if keeper == Keeper::Client {
-            let each = delivery.fates.iter().enumerate().map(|(index, fate)| match (fate, aside.get(&index)) {
-                (Some(fate), _) => fate.reply().clone(),
-                (None, Some(reply)) => reply.clone(),
-                (None, None) => replies::internal_fault(),
+            let each = delivery.fates.iter().enumerate().map(|(index, fate)| {
+                match (fate, aside.get(&index)) {
+                    (Some(fate), _) => fate.reply().clone(),
+                    (None, Some(reply)) => reply.clone(),
+                    (None, None) => replies::internal_fault(),
+                }
             });
             return (Answer::Each(each.collect()), delivery.fates);
         }
@@ -242,14 +289,21 @@ impl Relay {
             return (Answer::One(reply), delivery.fates);
         };
         let settled = if delivery.any_taken() {
-            let left = journey.rcpts.iter().enumerate().filter_map(|(index, rcpt)| {
-                let recipient = Recipient::new(rcpt);
-                match aside.get(&index) {
-                    Some(reply) if reply.code() >= 500 => failed(recipient, reply),
-                    Some(reply) => Some(with_reply(recipient, reply)),
-                    None => still_owed(recipient, delivery.fates.get(index).and_then(Option::as_ref)),
-                }
-            });
+            let left = journey
+                .rcpts
+                .iter()
+                .enumerate()
+                .filter_map(|(index, rcpt)| {
+                    let recipient = Recipient::new(rcpt);
+                    match aside.get(&index) {
+                        Some(reply) if reply.code() >= 500 => failed(recipient, reply),
+                        Some(reply) => Some(with_reply(recipient, reply)),
+                        None => still_owed(
+                            recipient,
+                            delivery.fates.get(index).and_then(Option::as_ref),
+                        ),
+                    }
+                });
             let mut envelope = journey.envelope(left.collect());
             envelope.next_attempt_at = self.spool.settings().next_attempt_at(Timestamp::now(), 0);
             prepared.owe(envelope).await

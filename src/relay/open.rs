@@ -40,7 +40,15 @@ pub struct Open {
 
 impl Open {
     pub(super) fn new(relay: Arc<Relay>, client: Client) -> Self {
-        Self { relay, client, mail: None, rcpts: Vec::new(), live: None, held_until: None, whole: true }
+        Self {
+            relay,
+            client,
+            mail: None,
+            rcpts: Vec::new(),
+            live: None,
+            held_until: None,
+            whole: true,
+        }
     }
 
     /// MAIL, answered by the next hop. After anything but 2xx the transaction is over.
@@ -61,7 +69,10 @@ impl Open {
             return vec![replies::next_hop_gone(); rcpts.len()];
         };
         let replies = transit.rcpts(&rcpts).await;
-        let accepted = rcpts.into_iter().zip(&replies).filter(|(_, reply)| reply.is_done());
+        let accepted = rcpts
+            .into_iter()
+            .zip(&replies)
+            .filter(|(_, reply)| reply.is_done());
         self.rcpts.extend(accepted.map(|(rcpt, _)| rcpt));
         replies
     }
@@ -87,8 +98,16 @@ impl Open {
         if !self.whole {
             self.release().await;
         }
-        let journey = Journey { id: EntryId::fresh(arrived_at), arrived_at, client: self.client, mail, rcpts: self.rcpts };
-        self.relay.forward(&journey, Bytes::from(message), self.live).await
+        let journey = Journey {
+            id: EntryId::fresh(arrived_at),
+            arrived_at,
+            client: self.client,
+            mail,
+            rcpts: self.rcpts,
+        };
+        self.relay
+            .forward(&journey, Bytes::from(message), self.live)
+            .await
     }
 
     /// RSET, or the client is gone: nothing was sent, nothing is kept.
@@ -101,7 +120,9 @@ impl Open {
             Ok((transit, reply)) => {
                 if reply.is_done() {
                     self.live = Some(transit);
-                    self.held_until = Some(Instant::now() + self.relay.next_hop.settings().limits.hold_before_data());
+                    self.held_until = Some(
+                        Instant::now() + self.relay.next_hop.settings().limits.hold_before_data(),
+                    );
                 } else {
                     drop(transit.reset().await);
                 }
@@ -116,14 +137,18 @@ impl Open {
 
     /// The connection was given back while the client was still naming recipients: MAIL and the accepted RCPTs again.
     async fn reopen(&mut self) -> bool {
-        let Some(mail) = self.mail.clone() else { return false };
+        let Some(mail) = self.mail.clone() else {
+            return false;
+        };
         if !self.begin(&mail).await.is_done() {
             return false;
         }
         if self.rcpts.is_empty() {
             return true;
         }
-        let Some(transit) = self.live.as_mut() else { return false };
+        let Some(transit) = self.live.as_mut() else {
+            return false;
+        };
         let again = transit.rcpts(&self.rcpts).await;
         // Somebody who was accepted is not any more: this transaction cannot carry the data, but its verdicts on further
         // recipients are true; the end of data sorts out the rest.

@@ -33,7 +33,10 @@ impl Relay {
             let now = Timestamp::now();
             let due = self.spool.due(now, AT_ONCE);
             if due.is_empty() {
-                let sleep = self.spool.next_due().map_or(LONGEST_SLEEP, |at| until(now, at).min(LONGEST_SLEEP));
+                let sleep = self
+                    .spool
+                    .next_due()
+                    .map_or(LONGEST_SLEEP, |at| until(now, at).min(LONGEST_SLEEP));
                 tokio::select! {
                     () = tokio::time::sleep(sleep) => {}
                     () = self.spool.changed() => {}
@@ -66,7 +69,11 @@ impl Relay {
         };
         let now = Timestamp::now();
         let mut recipients = self.deliver_debts(&owed).await;
-        if self.spool.settings().is_expired(owed.envelope.arrived_at, now) {
+        if self
+            .spool
+            .settings()
+            .is_expired(owed.envelope.arrived_at, now)
+        {
             recipients = recipients.into_iter().filter_map(expired).collect();
         }
         let reported = self.report_failures(&owed, recipients).await;
@@ -76,25 +83,47 @@ impl Relay {
     /// Tries every copy that is owed; answers with what is still owed to whom.
     async fn deliver_debts(&self, owed: &Owed) -> Vec<Recipient> {
         let envelope = &owed.envelope;
-        let (copies, mut others): (Vec<_>, Vec<_>) = envelope.recipients.iter().cloned().partition(|recipient| recipient.owes == Owes::Delivery);
-        let Some(journey) = Journey::of_owed(envelope).filter(|journey| !journey.rcpts.is_empty()) else {
+        let (copies, mut others): (Vec<_>, Vec<_>) = envelope
+            .recipients
+            .iter()
+            .cloned()
+            .partition(|recipient| recipient.owes == Owes::Delivery);
+        let Some(journey) = Journey::of_owed(envelope).filter(|journey| !journey.rcpts.is_empty())
+        else {
             return envelope.recipients.clone();
         };
         let judged = match self.judge(&journey, &owed.message).await {
             Ok(judged) => judged,
             Err(reply) => {
-                others.extend(copies.into_iter().filter_map(|recipient| settle_refusal(recipient, &reply)));
+                others.extend(
+                    copies
+                        .into_iter()
+                        .filter_map(|recipient| settle_refusal(recipient, &reply)),
+                );
                 return others;
             }
         };
-        let Judged { parcels, aside, intended } = judged;
-        let load = Load { message: &owed.message, parcels: &parcels, aside: false, deadline: deadline(self.next_hop.settings().limits.answer_within()) };
+        let Judged {
+            parcels,
+            aside,
+            intended,
+        } = judged;
+        let load = Load {
+            message: &owed.message,
+            parcels: &parcels,
+            aside: false,
+            deadline: deadline(self.next_hop.settings().limits.answer_within()),
+        };
         let delivery = self.deliver(&journey, load, None, Keeper::Spool).await;
-        self.conclude(&journey, &intended, &delivery.fates, &aside).await;
+        self.conclude(&journey, &intended, &delivery.fates, &aside)
+            .await;
         for (index, recipient) in copies.into_iter().enumerate() {
             let left = match aside.get(&index) {
                 Some(reply) => settle_refusal(recipient, reply),
-                None => still_owed(recipient, delivery.fates.get(index).and_then(Option::as_ref)),
+                None => still_owed(
+                    recipient,
+                    delivery.fates.get(index).and_then(Option::as_ref),
+                ),
             };
             others.extend(left);
         }
@@ -103,18 +132,28 @@ impl Relay {
 
     /// Sends one report about all who failed; answers with what is still owed, or why the entry has to be given up.
     async fn report_failures(&self, owed: &Owed, recipients: Vec<Recipient>) -> Left {
-        let (failures, rest): (Vec<_>, Vec<_>) = recipients.into_iter().partition(|recipient| recipient.owes == Owes::FailedDsn);
+        let (failures, rest): (Vec<_>, Vec<_>) = recipients
+            .into_iter()
+            .partition(|recipient| recipient.owes == Owes::FailedDsn);
         if failures.is_empty() {
             return Left::Owed(rest);
         }
         let ReversePath::Mailbox(to) = &owed.envelope.reverse_path else {
-            return keep_or_give_up(rest, failures, "refused, and the reverse-path is null: nobody to report to");
+            return keep_or_give_up(
+                rest,
+                failures,
+                "refused, and the reverse-path is null: nobody to report to",
+            );
         };
-        let fate = self.send_report(&owed.envelope, to, &owed.message, &failures).await;
+        let fate = self
+            .send_report(&owed.envelope, to, &owed.message, &failures)
+            .await;
         match fate {
             Fate::Taken(_) => Left::Owed(rest),
             // Nothing can be reported about a report (RFC 5321 6.1).
-            Fate::Refused(_) => keep_or_give_up(rest, failures, "the next hop refused the failed DSN"),
+            Fate::Refused(_) => {
+                keep_or_give_up(rest, failures, "the next hop refused the failed DSN")
+            }
             Fate::NotNow(reply) | Fate::Unknown(reply) => {
                 tracing::info!(id = %owed.envelope.id, code = reply.code(), "a failed DSN waits");
                 Left::Owed(rest.into_iter().chain(failures).collect())
@@ -122,7 +161,13 @@ impl Relay {
         }
     }
 
-    async fn send_report(&self, envelope: &Envelope, to: &Mailbox, message: &[u8], failures: &[Recipient]) -> Fate {
+    async fn send_report(
+        &self,
+        envelope: &Envelope,
+        to: &Mailbox,
+        message: &[u8],
+        failures: &[Recipient],
+    ) -> Fate {
         let failures: Vec<Failed> = failures.iter().map(failure).collect();
         let report = dsn::build(&Report {
             reporter: &self.name,
@@ -137,7 +182,13 @@ impl Relay {
         match report {
             Ok(report) => {
                 let until = deadline(self.next_hop.settings().limits.answer_within());
-                self.next_hop.submit(&ForwardPath::Mailbox(to.clone()), Bytes::from(report), until).await
+                self.next_hop
+                    .submit(
+                        &ForwardPath::Mailbox(to.clone()),
+                        Bytes::from(report),
+                        until,
+                    )
+                    .await
             }
             Err(error) => {
                 tracing::error!(id = %envelope.id, %error, "a failed DSN could not be written");
@@ -158,7 +209,12 @@ impl Relay {
             Left::Owed(recipients) => {
                 let attempts = owed.envelope.attempts.saturating_add(1);
                 let next_attempt_at = self.spool.settings().next_attempt_at(now, attempts);
-                let envelope = Envelope { recipients, attempts, next_attempt_at, ..owed.envelope.clone() };
+                let envelope = Envelope {
+                    recipients,
+                    attempts,
+                    next_attempt_at,
+                    ..owed.envelope.clone()
+                };
                 owed.keep(envelope).await
             }
         };
@@ -178,24 +234,38 @@ enum Left {
 
 /// As long as somebody else is still owed a copy the entry stays where it is.
 fn keep_or_give_up(rest: Vec<Recipient>, failures: Vec<Recipient>, why: &'static str) -> Left {
-    if rest.is_empty() { Left::Dead(failures, why) } else { Left::Owed(rest.into_iter().chain(failures).collect()) }
+    if rest.is_empty() {
+        Left::Dead(failures, why)
+    } else {
+        Left::Owed(rest.into_iter().chain(failures).collect())
+    }
 }
 
 /// A refusal or hold of ours for an owed copy: 5xx ends in a report, 4xx waits.
 fn settle_refusal(recipient: Recipient, reply: &Reply) -> Option<Recipient> {
-    if reply.code() >= 500 { failed(recipient, reply) } else { Some(with_reply(recipient, reply)) }
+    if reply.code() >= 500 {
+        failed(recipient, reply)
+    } else {
+        Some(with_reply(recipient, reply))
+    }
 }
 
 fn expired(recipient: Recipient) -> Option<Recipient> {
     if recipient.owes == Owes::FailedDsn {
         return Some(recipient);
     }
-    let reply = recipient.last_reply.as_ref().map_or_else(replies::expired, Reply::from);
+    let reply = recipient
+        .last_reply
+        .as_ref()
+        .map_or_else(replies::expired, Reply::from);
     failed(recipient, &reply)
 }
 
 fn failure(recipient: &Recipient) -> Failed {
-    let reply = recipient.last_reply.as_ref().map_or_else(replies::expired, Reply::from);
+    let reply = recipient
+        .last_reply
+        .as_ref()
+        .map_or_else(replies::expired, Reply::from);
     Failed {
         forward_path: recipient.forward_path.as_str().to_owned(),
         original_recipient: recipient.parameters.get("ORCPT").map(str::to_owned),

@@ -47,7 +47,10 @@ pub struct Cause {
 impl Treatment {
     /// The copy goes out as it came.
     pub fn untouched() -> Self {
-        Self::Forward { strip: BTreeSet::new(), empty: BTreeSet::new() }
+        Self::Forward {
+            strip: BTreeSet::new(),
+            empty: BTreeSet::new(),
+        }
     }
 
     /// Whether the copy goes out changed.
@@ -62,7 +65,16 @@ impl Treatment {
             (_, Self::Rejected(cause)) => Self::Rejected(*cause),
             (Self::Held(cause), _) => Self::Held(cause),
             (_, Self::Held(cause)) => Self::Held(*cause),
-            (Self::Forward { mut strip, mut empty }, Self::Forward { strip: more, empty: emptier }) => {
+            (
+                Self::Forward {
+                    mut strip,
+                    mut empty,
+                },
+                Self::Forward {
+                    strip: more,
+                    empty: emptier,
+                },
+            ) => {
                 strip.extend(more);
                 empty.extend(emptier);
                 Self::Forward { strip, empty }
@@ -74,7 +86,12 @@ impl Treatment {
 impl fmt::Display for Cause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.uninspectable {
-            Some(why) => write!(formatter, "content cannot be inspected ({}) and may not leave unseen ({})", why.as_str(), self.reason),
+            Some(why) => write!(
+                formatter,
+                "content cannot be inspected ({}) and may not leave unseen ({})",
+                why.as_str(),
+                self.reason
+            ),
             None => write!(formatter, "{}", self.reason),
         }
     }
@@ -93,9 +110,15 @@ pub struct Group {
 pub fn group(treatments: &[Treatment]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (recipient, treatment) in treatments.iter().enumerate() {
-        match groups.iter_mut().find(|group| group.treatment == *treatment) {
+        match groups
+            .iter_mut()
+            .find(|group| group.treatment == *treatment)
+        {
             Some(group) => group.recipients.push(recipient),
-            None => groups.push(Group { recipients: vec![recipient], treatment: treatment.clone() }),
+            None => groups.push(Group {
+                recipients: vec![recipient],
+                treatment: treatment.clone(),
+            }),
         }
     }
     groups
@@ -103,9 +126,14 @@ pub fn group(treatments: &[Treatment]) -> Vec<Group> {
 
 /// One group for everybody, stripped for all if for anybody.
 pub fn strictest(treatments: &[Treatment]) -> Vec<Group> {
-    let Some((first, others)) = treatments.split_first() else { return Vec::new() };
+    let Some((first, others)) = treatments.split_first() else {
+        return Vec::new();
+    };
     let treatment = others.iter().fold(first.clone(), Treatment::strictest);
-    vec![Group { recipients: (0..treatments.len()).collect(), treatment }]
+    vec![Group {
+        recipients: (0..treatments.len()).collect(),
+        treatment,
+    }]
 }
 
 #[cfg(test)]
@@ -113,21 +141,41 @@ mod tests {
     use super::*;
 
     fn strip(findings: &[usize]) -> Treatment {
-        Treatment::Forward { strip: findings.iter().copied().collect(), empty: BTreeSet::new() }
+        Treatment::Forward {
+            strip: findings.iter().copied().collect(),
+            empty: BTreeSet::new(),
+        }
     }
 
     #[test]
     fn same_treatment_shares_a_variant_and_keeps_the_order() {
         let groups = group(&[strip(&[]), strip(&[0]), strip(&[]), strip(&[0])]);
-        let recipients: Vec<_> = groups.iter().map(|group| group.recipients.clone()).collect();
+        let recipients: Vec<_> = groups
+            .iter()
+            .map(|group| group.recipients.clone())
+            .collect();
         assert_eq!(recipients, [vec![0, 2], vec![1, 3]]);
     }
 
     #[test]
     fn the_strictest_body_serves_everybody() {
         let groups = strictest(&[strip(&[1]), strip(&[]), strip(&[0])]);
-        assert_eq!(groups, [Group { recipients: vec![0, 1, 2], treatment: strip(&[0, 1]) }]);
-        let held = Treatment::Held(Cause { reason: Reason::NoConsent, uninspectable: Some(Uninspectable::Charset) });
-        assert_eq!(strictest(&[strip(&[1]), held.clone()]).first().map(|group| group.treatment.clone()), Some(held));
+        assert_eq!(
+            groups,
+            [Group {
+                recipients: vec![0, 1, 2],
+                treatment: strip(&[0, 1])
+            }]
+        );
+        let held = Treatment::Held(Cause {
+            reason: Reason::NoConsent,
+            uninspectable: Some(Uninspectable::Charset),
+        });
+        assert_eq!(
+            strictest(&[strip(&[1]), held.clone()])
+                .first()
+                .map(|group| group.treatment.clone()),
+            Some(held)
+        );
     }
 }

@@ -16,7 +16,9 @@ use super::survey::Found;
 use super::{Journey, Relay};
 use crate::consent::{LookupKey, Subject};
 use crate::ledger::LedgerError;
-use crate::ledger::line::{BlindLine, DecisionLine, FateLine, FindingLine, GroupLine, Intent, Outcome};
+use crate::ledger::line::{
+    BlindLine, DecisionLine, FateLine, FindingLine, GroupLine, Intent, Outcome,
+};
 use crate::mime::trace;
 use crate::next_hop::Fate;
 use crate::smtp::reply::Reply;
@@ -35,15 +37,40 @@ const TOKEN_LABEL_OCTETS: usize = 16;
 
 impl Relay {
     /// Writes what is about to be done. It is on the disk, not only in the file, where something is kept.
-    pub(super) async fn intend(&self, journey: &Journey, message: &[u8], examined: &Examined<'_>) -> Result<u64, LedgerError> {
+    pub(super) async fn intend(
+        &self,
+        journey: &Journey,
+        message: &[u8],
+        examined: &Examined<'_>,
+    ) -> Result<u64, LedgerError> {
         let intent = self.intent(journey, message, examined);
         self.ledger.intent(intent, examined.keeps()).await
     }
 
     /// Writes how it went. A line that cannot be written is logged; the ledger notes the gap.
-    pub(super) async fn conclude(&self, journey: &Journey, intended: &Intended, fates: &[Option<Fate>], aside: &BTreeMap<usize, Reply>) {
-        let fates = intended.subjects.iter().enumerate().map(|(index, subject)| fate_line(subject, fates.get(index).and_then(Option::as_ref), aside.get(&index)));
-        let outcome = Outcome { id: journey.id.to_string(), intent: intended.seq, fates: fates.collect() };
+    pub(super) async fn conclude(
+        &self,
+        journey: &Journey,
+        intended: &Intended,
+        fates: &[Option<Fate>],
+        aside: &BTreeMap<usize, Reply>,
+    ) {
+        let fates = intended
+            .subjects
+            .iter()
+            .enumerate()
+            .map(|(index, subject)| {
+                fate_line(
+                    subject,
+                    fates.get(index).and_then(Option::as_ref),
+                    aside.get(&index),
+                )
+            });
+        let outcome = Outcome {
+            id: journey.id.to_string(),
+            intent: intended.seq,
+            fates: fates.collect(),
+        };
         tracing::info!(id = %journey.id, fates = %in_words(&outcome.fates), "done");
         if let Err(error) = self.ledger.outcome(outcome).await {
             tracing::error!(id = %journey.id, %error, "the outcome is not in the ledger");
@@ -62,10 +89,29 @@ impl Relay {
             stream_kind: examined.stream.kind.to_string(),
             enforcement: enforcement(examined.shadow),
             message_sha256: message_sha256(message),
-            message_id: survey.header.message_id.as_deref().map(|id| keyed(key, "message-id", id)),
-            findings: survey.findings.iter().enumerate().map(|(n, found)| finding_line(key, n, found)).collect(),
-            uninspectable: survey.uninspectable().map(|(part, why)| BlindLine { part: part.to_string(), why: why.as_str().to_owned() }).collect(),
-            out_of_scope: survey.out_of_scope.iter().map(|(why, count)| ((*why).to_owned(), *count)).collect(),
+            message_id: survey
+                .header
+                .message_id
+                .as_deref()
+                .map(|id| keyed(key, "message-id", id)),
+            findings: survey
+                .findings
+                .iter()
+                .enumerate()
+                .map(|(n, found)| finding_line(key, n, found))
+                .collect(),
+            uninspectable: survey
+                .uninspectable()
+                .map(|(part, why)| BlindLine {
+                    part: part.to_string(),
+                    why: why.as_str().to_owned(),
+                })
+                .collect(),
+            out_of_scope: survey
+                .out_of_scope
+                .iter()
+                .map(|(why, count)| ((*why).to_owned(), *count))
+                .collect(),
             dkim: survey.header.dkim.clone(),
             groups: groups(examined),
         }
@@ -75,7 +121,7 @@ impl Relay {
 /// SHA-256 of the message without its trace fields, hex: the same for a message that comes again.
 pub(super) fn message_sha256(message: &[u8]) -> String {
     let mut context = Context::new(&SHA256);
-    for piece in trace::without_trace_fields(message) {
+    for piece in trace::without_trace(message) {
         context.update(piece);
     }
     crate::ledger::chain::hex(context.finish().as_ref())
@@ -84,7 +130,10 @@ pub(super) fn message_sha256(message: &[u8]) -> String {
 fn enforcement(shadow: Option<&Shadow>) -> String {
     match shadow {
         None => "enforce".to_owned(),
-        Some(shadow) => format!("shadow until {} by {}, {} percent enforced", shadow.shadow_until, shadow.by, shadow.share_percent),
+        Some(shadow) => format!(
+            "shadow until {} by {}, {} percent enforced",
+            shadow.shadow_until, shadow.by, shadow.share_percent
+        ),
     }
 }
 
@@ -110,7 +159,8 @@ pub fn shown_host(key: &LookupKey, host: &str) -> String {
         if index > 0 {
             shown.push('.');
         }
-        let mixed = label.bytes().any(|octet| octet.is_ascii_digit()) && label.bytes().any(|octet| octet.is_ascii_alphabetic());
+        let mixed = label.bytes().any(|octet| octet.is_ascii_digit())
+            && label.bytes().any(|octet| octet.is_ascii_alphabetic());
         if label.len() >= TOKEN_LABEL_OCTETS && mixed || label.len() >= 2 * TOKEN_LABEL_OCTETS {
             let hash = keyed(key, "host", label);
             let _ = write!(shown, "~{}", hash.get(..8).unwrap_or_default());
@@ -132,9 +182,15 @@ fn groups(examined: &Examined<'_>) -> Vec<GroupLine> {
     for group in &examined.groups {
         let copy = copy_word(&group.treatment);
         let first = lines.len();
-        for recipient in group.recipients.iter().filter_map(|index| examined.recipients.get(*index)) {
+        for recipient in group
+            .recipients
+            .iter()
+            .filter_map(|index| examined.recipients.get(*index))
+        {
             let subject = recipient.subject.to_string();
-            let same = lines.iter_mut().skip(first).find(|(decisions, line)| *decisions == recipient.decisions && line.enforced == recipient.enforced);
+            let same = lines.iter_mut().skip(first).find(|(decisions, line)| {
+                *decisions == recipient.decisions && line.enforced == recipient.enforced
+            });
             match same {
                 Some((_, line)) => line.subjects.push(subject),
                 None => lines.push((&recipient.decisions, group_line(recipient, subject, copy))),
@@ -149,9 +205,21 @@ fn group_line(recipient: &Recipient, subject: String, copy: &str) -> GroupLine {
         action: decision.action.to_string(),
         basis: decision.basis.map(|basis| basis.to_string()),
         reason: decision.reason.map(|reason| reason.to_string()),
-        proof: (!decision.proofs.is_empty()).then(|| decision.proofs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")),
+        proof: (!decision.proofs.is_empty()).then(|| {
+            decision
+                .proofs
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" ")
+        }),
     });
-    GroupLine { subjects: vec![subject], enforced: recipient.enforced, copy: copy.to_owned(), decisions: decisions.collect() }
+    GroupLine {
+        subjects: vec![subject],
+        enforced: recipient.enforced,
+        copy: copy.to_owned(),
+        decisions: decisions.collect(),
+    }
 }
 
 fn copy_word(treatment: &Treatment) -> &'static str {
@@ -186,5 +254,9 @@ fn in_words(fates: &[FateLine]) -> String {
     for fate in fates {
         *counts.entry(fate.fate.as_str()).or_default() += 1;
     }
-    counts.iter().map(|(word, count)| format!("{word}={count}")).collect::<Vec<_>>().join(" ")
+    counts
+        .iter()
+        .map(|(word, count)| format!("{word}={count}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -28,12 +28,20 @@ pub enum Declared<'a> {
 impl Streams {
     /// From the configured ones; none means the built-in default.
     pub fn new(configured: Vec<Stream>) -> Self {
-        Self { configured, built_in: Stream::built_in(), unassigned: Stream::unassigned() }
+        Self {
+            configured,
+            built_in: Stream::built_in(),
+            unassigned: Stream::unassigned(),
+        }
     }
 
     /// Every stream that mail can be assigned to.
     pub fn all(&self) -> &[Stream] {
-        if self.configured.is_empty() { std::slice::from_ref(&self.built_in) } else { &self.configured }
+        if self.configured.is_empty() {
+            std::slice::from_ref(&self.built_in)
+        } else {
+            &self.configured
+        }
     }
 
     /// Whether a stream is the one of mail that belongs to nobody known.
@@ -43,16 +51,18 @@ impl Streams {
 
     /// The stream of a message that came in at `listener` and carries these `Pixelgate-Stream` values.
     pub fn pick(&self, listener: &str, asked: &[String]) -> &Stream {
-        let mut open = self
-            .all()
-            .iter()
-            .filter(|stream| stream.listeners.is_empty() || stream.listeners.iter().any(|address| address == listener));
+        let mut open = self.all().iter().filter(|stream| {
+            stream.listeners.is_empty()
+                || stream.listeners.iter().any(|address| address == listener)
+        });
         match asked {
             [] => match (open.next(), open.next()) {
                 (Some(only), None) => only,
                 _ => &self.unassigned,
             },
-            [name] => open.find(|stream| stream.name == *name).unwrap_or(&self.unassigned),
+            [name] => open
+                .find(|stream| stream.name == *name)
+                .unwrap_or(&self.unassigned),
             _ => &self.unassigned,
         }
     }
@@ -64,10 +74,19 @@ impl Stream {
     pub fn declared(&self, host: &str) -> Declared<'_> {
         self.trackers
             .iter()
-            .flat_map(|tracker| tracker.hosts.iter().map(move |pattern| (exactness(pattern, host), tracker)))
-            .filter_map(|(exactness, tracker)| exactness.map(|exactness| (exactness, tracker.purposes.len(), tracker)))
+            .flat_map(|tracker| {
+                tracker
+                    .hosts
+                    .iter()
+                    .map(move |pattern| (exactness(pattern, host), tracker))
+            })
+            .filter_map(|(exactness, tracker)| {
+                exactness.map(|exactness| (exactness, tracker.purposes.len(), tracker))
+            })
             .max_by_key(|(exactness, purposes, _)| (*exactness, *purposes))
-            .map_or(Declared::Undeclared, |(_, _, tracker)| Declared::Purposes(&tracker.purposes))
+            .map_or(Declared::Undeclared, |(_, _, tracker)| {
+                Declared::Purposes(&tracker.purposes)
+            })
     }
 
     /// The shadow that is on, if any, on a day. Past its day enforcement is back by itself.
@@ -93,7 +112,9 @@ fn exactness(pattern: &str, host: &str) -> Option<usize> {
 
 fn ends_with_label(host: &str, suffix: &str) -> bool {
     let start = host.len() - suffix.len();
-    host.get(start..).is_some_and(|end| end.eq_ignore_ascii_case(suffix)) && host.as_bytes().get(start - 1) == Some(&b'.')
+    host.get(start..)
+        .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+        && host.as_bytes().get(start - 1) == Some(&b'.')
 }
 
 #[cfg(test)]
@@ -120,24 +141,60 @@ mod tests {
     #[test]
     fn the_most_exact_entry_declares() {
         use Purpose::{CampaignPerformance as A, FraudDetection as B, Personalisation as C};
-        let stream = stream("s", &[], &[(&["*.example.com"], &[A]), (&["open.example.com"], &[B]), (&["*.deep.example.com"], &[C])]);
-        assert_eq!(stream.declared("open.example.com"), Declared::Purposes(&[B]));
+        let stream = stream(
+            "s",
+            &[],
+            &[
+                (&["*.example.com"], &[A]),
+                (&["open.example.com"], &[B]),
+                (&["*.deep.example.com"], &[C]),
+            ],
+        );
+        assert_eq!(
+            stream.declared("open.example.com"),
+            Declared::Purposes(&[B])
+        );
         assert_eq!(stream.declared("x.example.com"), Declared::Purposes(&[A]));
-        assert_eq!(stream.declared("x.deep.example.com"), Declared::Purposes(&[C]));
+        assert_eq!(
+            stream.declared("x.deep.example.com"),
+            Declared::Purposes(&[C])
+        );
         assert_eq!(stream.declared("example.com"), Declared::Undeclared);
         assert_eq!(stream.declared("evilexample.com"), Declared::Undeclared);
-        assert_eq!(Stream::built_in().declared("anything.test"), Declared::Purposes(&[A]));
-        assert_eq!(Stream::unassigned().declared("anything.test"), Declared::Undeclared);
+        assert_eq!(
+            Stream::built_in().declared("anything.test"),
+            Declared::Purposes(&[A])
+        );
+        assert_eq!(
+            Stream::unassigned().declared("anything.test"),
+            Declared::Undeclared
+        );
     }
 
     #[test]
     fn the_connection_decides_and_the_message_only_picks() {
-        let streams = Streams::new(vec![stream("a", &["l1"], &[]), stream("b", &["l1", "l2"], &[]), stream("c", &["l3"], &[])]);
+        let streams = Streams::new(vec![
+            stream("a", &["l1"], &[]),
+            stream("b", &["l1", "l2"], &[]),
+            stream("c", &["l3"], &[]),
+        ]);
         assert_eq!(streams.pick("l2", &[]).name, "b");
-        assert_eq!(streams.pick("l1", &[]).name, "unassigned", "two could be meant");
+        assert_eq!(
+            streams.pick("l1", &[]).name,
+            "unassigned",
+            "two could be meant"
+        );
         assert_eq!(streams.pick("l1", &["a".to_owned()]).name, "a");
-        assert_eq!(streams.pick("l1", &["c".to_owned()]).name, "unassigned", "not this listener's");
-        assert_eq!(streams.pick("l2", &["b".to_owned(), "b".to_owned()]).name, "unassigned", "two fields");
+        assert_eq!(
+            streams.pick("l1", &["c".to_owned()]).name,
+            "unassigned",
+            "not this listener's"
+        );
+        assert_eq!(
+            streams.pick("l2", &["b".to_owned(), "b".to_owned()]).name,
+            "unassigned",
+            "two fields"
+        );
         assert_eq!(Streams::new(vec![]).pick("x", &[]).name, "default");
     }
 }

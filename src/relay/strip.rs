@@ -17,7 +17,10 @@ use crate::mime::tree::same_tree;
 use crate::pixel::rules::Rules;
 
 /// Why a message is refused whose signature by somebody else may not be broken (`existing_signature = "refuse"`).
-pub(super) const SIGNATURE: Cause = Cause { reason: Reason::Uninspectable, uninspectable: Some(Uninspectable::Signed) };
+pub(super) const SIGNATURE: Cause = Cause {
+    reason: Reason::Uninspectable,
+    uninspectable: Some(Uninspectable::Signed),
+};
 
 /// Which edits make a variant.
 pub(super) struct Edits<'a> {
@@ -39,7 +42,13 @@ impl Edits<'_> {
 ///
 /// # Errors
 /// Why the copy cannot be changed safely.
-pub(super) fn variant(rules: &Rules, settings: &Settings, case: &Case<'_>, before: &Survey, edits: &Edits<'_>) -> Result<Spliced, Uninspectable> {
+pub(super) fn variant(
+    rules: &Rules,
+    settings: &Settings,
+    case: &Case<'_>,
+    before: &Survey,
+    edits: &Edits<'_>,
+) -> Result<Spliced, Uninspectable> {
     let mut splices = header_splices(case, before, edits);
     splices.extend(body_splices(case.message, before, edits)?);
     let spliced = Spliced::new(case.message.clone(), splices).map_err(|overlap| {
@@ -54,43 +63,84 @@ pub(super) fn variant(rules: &Rules, settings: &Settings, case: &Case<'_>, befor
 
 /// Our `Received:` field on top, the `Pixelgate-*` fields away; other people's signatures only where the operator says so.
 fn header_splices(case: &Case<'_>, before: &Survey, edits: &Edits<'_>) -> Vec<Splice> {
-    let mut splices: Vec<Splice> = before.header.pixelgate_fields.iter().map(|range| Splice::cut(range.clone())).collect();
+    let mut splices: Vec<Splice> = before
+        .header
+        .pixelgate_fields
+        .iter()
+        .map(|range| Splice::cut(range.clone()))
+        .collect();
     if let Some(received) = &case.received {
         splices.push(Splice::insert(0, received.clone()));
     }
     if edits.remove_signature {
-        splices.extend(before.header.dkim_fields.iter().map(|range| Splice::cut(range.clone())));
+        splices.extend(
+            before
+                .header
+                .dkim_fields
+                .iter()
+                .map(|range| Splice::cut(range.clone())),
+        );
     }
     splices
 }
 
-fn body_splices(message: &[u8], before: &Survey, edits: &Edits<'_>) -> Result<Vec<Splice>, Uninspectable> {
+fn body_splices(
+    message: &[u8],
+    before: &Survey,
+    edits: &Edits<'_>,
+) -> Result<Vec<Splice>, Uninspectable> {
     let mut splices = Vec::new();
     for part in edits.empty {
-        let part = before.tree.parts.get(*part).ok_or(Uninspectable::ReadingsDiffer)?;
+        let part = before
+            .tree
+            .parts
+            .get(*part)
+            .ok_or(Uninspectable::ReadingsDiffer)?;
         splices.push(Splice::cut(part.body.clone()));
     }
     for (index, surveyed) in before.parts.iter().enumerate() {
         if edits.empty.contains(&surveyed.part) {
             continue;
         }
-        let stripped = before.findings.iter().enumerate().filter(|(n, found)| found.surveyed == Some(index) && edits.findings.contains(n));
-        let decoded: Vec<_> = stripped.flat_map(|(_, found)| &found.finding.edits).map(|edit| (edit.range.clone(), edit.replacement.clone())).collect();
+        let stripped = before
+            .findings
+            .iter()
+            .enumerate()
+            .filter(|(n, found)| found.surveyed == Some(index) && edits.findings.contains(n));
+        let decoded: Vec<_> = stripped
+            .flat_map(|(_, found)| &found.finding.edits)
+            .map(|edit| (edit.range.clone(), edit.replacement.clone()))
+            .collect();
         if decoded.is_empty() {
             continue;
         }
-        let part = before.tree.parts.get(surveyed.part).ok_or(Uninspectable::ReadingsDiffer)?;
-        let raw = message.get(part.body.clone()).ok_or(Uninspectable::ReadingsDiffer)?;
-        let made = decode(raw, surveyed.encoding).map_err(|_| Uninspectable::Cte)?.splices(raw, part.body.start, &decoded).map_err(|error| {
-            tracing::error!(%error, "an edit could not be carried over to the encoded part");
-            Uninspectable::Cte
-        })?;
+        let part = before
+            .tree
+            .parts
+            .get(surveyed.part)
+            .ok_or(Uninspectable::ReadingsDiffer)?;
+        let raw = message
+            .get(part.body.clone())
+            .ok_or(Uninspectable::ReadingsDiffer)?;
+        let made = decode(raw, surveyed.encoding)
+            .map_err(|_| Uninspectable::Cte)?
+            .splices(raw, part.body.start, &decoded)
+            .map_err(|error| {
+                tracing::error!(%error, "an edit could not be carried over to the encoded part");
+                Uninspectable::Cte
+            })?;
         splices.extend(made);
     }
     Ok(splices)
 }
 
-fn examine_again(rules: &Rules, settings: &Settings, before: &Survey, edits: &Edits<'_>, spliced: &Spliced) -> Result<(), Uninspectable> {
+fn examine_again(
+    rules: &Rules,
+    settings: &Settings,
+    before: &Survey,
+    edits: &Edits<'_>,
+    spliced: &Spliced,
+) -> Result<(), Uninspectable> {
     let variant = spliced.to_bytes();
     if !same_outside(spliced.original(), spliced.splices(), &variant) {
         tracing::error!("a variant differs outside its splices");
@@ -101,12 +151,23 @@ fn examine_again(rules: &Rules, settings: &Settings, before: &Survey, edits: &Ed
         tracing::error!("a variant has another MIME tree than its original");
         return Err(Uninspectable::ReadingsDiffer);
     }
-    let left = before.findings.iter().enumerate().filter(|(n, found)| !edits.findings.contains(n) && !edits.empty.contains(&found.part));
-    if !left.map(|(_, found)| mark(found)).eq(after.findings.iter().map(mark)) {
+    let left = before
+        .findings
+        .iter()
+        .enumerate()
+        .filter(|(n, found)| !edits.findings.contains(n) && !edits.empty.contains(&found.part));
+    if !left
+        .map(|(_, found)| mark(found))
+        .eq(after.findings.iter().map(mark))
+    {
         tracing::error!("a variant has other findings than those that may stay");
         return Err(Uninspectable::ReadingsDiffer);
     }
-    let blind = before.blind.iter().filter(|blind| !edits.empty.contains(&blind.part)).map(|blind| (&blind.path, blind.why));
+    let blind = before
+        .blind
+        .iter()
+        .filter(|blind| !edits.empty.contains(&blind.part))
+        .map(|blind| (&blind.path, blind.why));
     if !blind.eq(after.blind.iter().map(|blind| (&blind.path, blind.why))) {
         tracing::error!("a variant has other blind parts than its original");
         return Err(Uninspectable::ReadingsDiffer);
@@ -116,16 +177,25 @@ fn examine_again(rules: &Rules, settings: &Settings, before: &Survey, edits: &Ed
 
 /// What makes a finding the same before and after: its part, what loads it, and from where.
 fn mark(found: &Found) -> (&str, String, &str) {
-    (&found.path, found.finding.vector.to_string(), &found.finding.url)
+    (
+        &found.path,
+        found.finding.vector.to_string(),
+        &found.finding.url,
+    )
 }
 
 /// What becomes of a copy whose variant could not be made, by kind of stream (DESIGN 4 "Uninspectable").
 pub(super) fn not_made(why: Uninspectable, kind: StreamKind, hold_over: bool) -> Treatment {
-    let cause = Cause { reason: Reason::Uninspectable, uninspectable: Some(why) };
+    let cause = Cause {
+        reason: Reason::Uninspectable,
+        uninspectable: Some(why),
+    };
     match kind {
         StreamKind::Requested | StreamKind::Authentication if !hold_over => Treatment::Held(cause),
-        StreamKind::Requested | StreamKind::Authentication | StreamKind::Marketing | StreamKind::Prospecting | StreamKind::ConsentRequest => {
-            Treatment::Rejected(cause)
-        }
+        StreamKind::Requested
+        | StreamKind::Authentication
+        | StreamKind::Marketing
+        | StreamKind::Prospecting
+        | StreamKind::ConsentRequest => Treatment::Rejected(cause),
     }
 }

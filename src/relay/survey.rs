@@ -8,15 +8,18 @@ use std::collections::BTreeMap;
 
 use super::decide::{Matter, Place};
 use super::settings::Settings;
+use crate::mime;
 use crate::mime::transfer_encoding::Encoding;
 use crate::mime::tree::{Disposition, Kind, OutOfScope, Part, Scope, Tree, Unread};
-use crate::mime::{self, trace};
 use crate::pixel::Finding;
 use crate::pixel::rules::Rules;
 
+mod header;
 mod part;
 
-use part::{Reading, read_part};
+pub use header::Header;
+use header::header;
+use part::{Reader, Reading};
 
 /// Why a part cannot be inspected, or a finding in it not be taken out (DESIGN 4, closed).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +76,7 @@ pub struct Survey {
     /// Its parts.
     pub tree: Tree,
     /// What its header says to us.
-    pub header: trace::Header,
+    pub header: Header,
     /// HTML parts that were read and can be edited.
     pub parts: Vec<Surveyed>,
     /// What would load.
@@ -125,17 +128,27 @@ pub struct Blind {
 
 /// Surveys one message. Never fails: what goes wrong is in the answer.
 pub fn survey(message: &[u8], rules: &Rules, settings: &Settings) -> Survey {
-    let tree = mime::walk(message, &limits(settings));
-    let mut survey = Survey { header: trace::header(message), ..Survey::default() };
-    for (index, part) in tree.parts.iter().enumerate() {
-        match part.scope {
-            Scope::Examine | Scope::ExamineOnly(_) => {
-                let reading = read_part(message, &tree, index, rules, settings);
-                survey.add(index, part, reading);
-            }
-            Scope::OutOfScope(why) => *survey.out_of_scope.entry(word(why)).or_default() += 1,
-            Scope::Unread(why) => survey.add_blind(index, part, unread(why)),
-            Scope::Container | Scope::NotRendered => {}
+    let mut tree = mime::walk(message, &limits(settings));
+    let mut survey = Survey {
+        header: header(message),
+        ..Survey::default()
+    };
+    let reader = Reader { rules, settings };
+    let mut cids = survey.read(message, &tree, reader, 0..tree.parts.len());
+    // An attachment that the HTML loads by `cid:` is rendered; it may load others in turn, each once.
+    while !cids.is_empty() {
+        let before: Vec<Scope> = tree.parts.iter().map(|part| part.scope).collect();
+        mime::promote(&mut tree, cids.iter().map(String::as_str));
+        let promoted: Vec<usize> = (0..tree.parts.len())
+            .filter(|index| {
+                tree.parts.get(*index).map(|part| part.scope) != before.get(*index).copied()
+            })
+            .collect();
+        cids = survey.read(message, &tree, reader, promoted.into_iter());
+    }
+    for part in &tree.parts {
+        if let Scope::OutOfScope(why) = part.scope {
+            *survey.out_of_scope.entry(word(why)).or_default() += 1;
         }
     }
     survey.finish(tree, settings);
@@ -144,7 +157,11 @@ pub fn survey(message: &[u8], rules: &Rules, settings: &Settings) -> Survey {
 
 /// The bounds of a walk by `[relay]`.
 pub fn limits(settings: &Settings) -> mime::tree::Limits {
-    mime::tree::Limits { parts: settings.parts, depth: settings.depth, ..mime::tree::Limits::default() }
+    mime::tree::Limits {
+        parts: settings.parts,
+        depth: settings.depth,
+        ..mime::tree::Limits::default()
+    }
 }
 
 fn word(why: OutOfScope) -> &'static str {
@@ -166,15 +183,26 @@ fn unread(why: Unread) -> Uninspectable {
 impl Survey {
     /// A message of which nothing is examined, and why.
     pub fn out_of_scope(message: &[u8], settings: &Settings, why: &'static str) -> Self {
-        let mut survey = Self { header: trace::header(message), out_of_scope: BTreeMap::from([(why, 1)]), ..Self::default() };
+        let mut survey = Self {
+            header: header(message),
+            out_of_scope: BTreeMap::from([(why, 1)]),
+            ..Self::default()
+        };
         survey.tree = mime::walk(message, &limits(settings));
         survey
     }
 
     /// A message whose survey broke off: blind altogether.
     pub fn failed(message: &[u8], settings: &Settings) -> Self {
-        let mut survey = Self { header: trace::header(message), ..Self::default() };
-        survey.blind.push(Blind { path: "1".to_owned(), part: 0, why: Uninspectable::Size });
+        let mut survey = Self {
+            header: header(message),
+            ..Self::default()
+        };
+        survey.blind.push(Blind {
+            path: "1".to_owned(),
+            part: 0,
+            why: Uninspectable::Size,
+        });
         let tree = mime::walk(message, &limits(settings));
         survey.finish(tree, settings);
         survey
@@ -191,8 +219,39 @@ impl Survey {
 
     /// Parts that were not read or hold what cannot be taken out, with the reason.
     pub fn uninspectable(&self) -> impl Iterator<Item = (&str, Uninspectable)> {
-        let fixed = self.findings.iter().filter_map(|found| found.fixed.map(|why| (found.path.as_str(), why)));
-        self.blind.iter().map(|blind| (blind.path.as_str(), blind.why)).chain(fixed)
+        let fixed = self
+            .findings
+            .iter()
+            .filter_map(|found| found.fixed.map(|why| (found.path.as_str(), why)));
+        self.blind
+            .iter()
+            .map(|blind| (blind.path.as_str(), blind.why))
+            .chain(fixed)
+    }
+
+    /// Reads these parts; answers with the Content-IDs that they load.
+    fn read(
+        &mut self,
+        message: &[u8],
+        tree: &Tree,
+        reader: Reader<'_>,
+        parts: impl Iterator<Item = usize>,
+    ) -> Vec<String> {
+        let mut cids = Vec::new();
+        for (index, part) in
+            parts.filter_map(|index| tree.parts.get(index).map(|part| (index, part)))
+        {
+            match part.scope {
+                Scope::Examine | Scope::ExamineOnly(_) => {
+                    let mut reading = reader.read(message, part);
+                    cids.append(&mut reading.cids);
+                    self.add(index, part, reading);
+                }
+                Scope::Unread(why) => self.add_blind(index, part, unread(why)),
+                Scope::OutOfScope(_) | Scope::Container | Scope::NotRendered => {}
+            }
+        }
+        cids
     }
 
     fn add(&mut self, index: usize, part: &Part, reading: Reading) {
@@ -201,17 +260,30 @@ impl Survey {
             self.add_blind(index, part, why);
         }
         let surveyed = reading.encoding.map(|encoding| {
-            self.parts.push(Surveyed { part: index, encoding });
+            self.parts.push(Surveyed {
+                part: index,
+                encoding,
+            });
             self.parts.len() - 1
         });
         self.links.extend(reading.links);
         for finding in reading.findings {
-            self.findings.push(Found { path: path.clone(), part: index, surveyed, finding, fixed: reading.fixed });
+            self.findings.push(Found {
+                path: path.clone(),
+                part: index,
+                surveyed,
+                finding,
+                fixed: reading.fixed,
+            });
         }
     }
 
     fn add_blind(&mut self, index: usize, part: &Part, why: Uninspectable) {
-        self.blind.push(Blind { path: part.path.to_string(), part: index, why });
+        self.blind.push(Blind {
+            path: part.path.to_string(),
+            part: index,
+            why,
+        });
     }
 
     /// What concerns the message as a whole, once every part is read.
@@ -219,21 +291,43 @@ impl Survey {
         for why in &tree.unread {
             let why = unread(*why);
             if !self.blind.iter().any(|blind| blind.why == why) {
-                self.blind.push(Blind { path: "1".to_owned(), part: 0, why });
+                self.blind.push(Blind {
+                    path: "1".to_owned(),
+                    part: 0,
+                    why,
+                });
             }
         }
         if tree.second_reading_differs {
-            self.blind.push(Blind { path: "1".to_owned(), part: 0, why: Uninspectable::ReadingsDiffer });
+            self.blind.push(Blind {
+                path: "1".to_owned(),
+                part: 0,
+                why: Uninspectable::ReadingsDiffer,
+            });
         }
         if self.findings.len() > settings.findings {
             self.findings.truncate(settings.findings);
-            self.blind.push(Blind { path: "1".to_owned(), part: 0, why: Uninspectable::Size });
+            self.blind.push(Blind {
+                path: "1".to_owned(),
+                part: 0,
+                why: Uninspectable::Size,
+            });
         }
-        let findings = self.findings.iter().enumerate().map(|(index, found)| match found.fixed {
-            None => Place::Finding(index),
-            Some(why) => Place::Part { part: found.part, emptiable: why != Uninspectable::Signed && emptiable(&tree, found.part) },
+        let findings = self
+            .findings
+            .iter()
+            .enumerate()
+            .map(|(index, found)| match found.fixed {
+                None => Place::Finding(index),
+                Some(why) => Place::Part {
+                    part: found.part,
+                    emptiable: why != Uninspectable::Signed && emptiable(&tree, found.part),
+                },
+            });
+        let blind = self.blind.iter().map(|blind| Place::Part {
+            part: blind.part,
+            emptiable: emptiable(&tree, blind.part),
         });
-        let blind = self.blind.iter().map(|blind| Place::Part { part: blind.part, emptiable: emptiable(&tree, blind.part) });
         self.places = findings.chain(blind).collect();
         self.tree = tree;
     }
@@ -242,14 +336,18 @@ impl Survey {
 /// Whether a reader loses nothing but the look when this HTML body is empty: an undisputed leaf inside an alternative that
 /// offers text/plain (DESIGN 4).
 fn emptiable(tree: &Tree, index: usize) -> bool {
-    let Some(part) = tree.parts.get(index) else { return false };
+    let Some(part) = tree.parts.get(index) else {
+        return false;
+    };
     if part.scope != Scope::Examine || !matches!(part.kind, Kind::Html | Kind::Amp) {
         return false;
     }
     let mut child = index;
     let mut parent = part.parent;
     while let Some(above) = parent {
-        let Some(container) = tree.parts.get(above) else { return false };
+        let Some(container) = tree.parts.get(above) else {
+            return false;
+        };
         if container.reads_as("multipart/alternative") && plain_beside(tree, above, child) {
             return true;
         }

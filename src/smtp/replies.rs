@@ -360,15 +360,24 @@ pub fn expired() -> Reply {
 
 /// 554: too many `Received:` fields, the message goes in circles (RFC 5321 6.3).
 pub fn loops(fields: usize) -> Reply {
-    say(554, format!("5.4.6 Too many hops ({fields} Received fields)"))
+    say(
+        554,
+        format!("5.4.6 Too many hops ({fields} Received fields)"),
+    )
 }
 
 /// 554: the message came through this relay too often.
 pub fn loops_through_us(fields: usize) -> Reply {
-    say(554, format!("5.4.6 Mail loop: {fields} Received fields of this relay"))
+    say(
+        554,
+        format!("5.4.6 Mail loop: {fields} Received fields of this relay"),
+    )
 }
 
 /// 452: the spool has no room (`spool.bytes`, `spool.entries`); nothing was sent.
 pub fn spool_full() -> Reply {
-    say(452, "4.3.1 Spool full (spool.bytes, spool.entries), try again")
+    say(
+        452,
+        "4.3.1 Spool full (spool.bytes, spool.entries), try again",
+    )
 }
