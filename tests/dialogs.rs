@@ -57,6 +57,7 @@ dialogs! {
     lmtp_one_reply_each
     lmtp_refuses_each
     mail_parameters
+    memory_limit
     message_timeout
     not_a_mail_server
     octets_are_kept

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::serve::read;
 use super::{Failure, say};
 use crate::config::File;
-use crate::pixel::rules::Rules;
+use crate::pixel::Rules;
 use crate::relay::settings::WithdrawalLink;
 use crate::relay::streams::Streams;
 
@@ -75,7 +75,12 @@ fn describe(text: &mut String, file: &File) {
     let _ = writeln!(
         text,
         "{} detection rules: {}",
-        rules.names().count(),
-        rules.names().collect::<Vec<_>>().join(" ")
+        rules.all().len(),
+        rules
+            .all()
+            .iter()
+            .map(|rule| rule.name.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
     );
 }

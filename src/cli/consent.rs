@@ -156,6 +156,9 @@ fn set(register: &Register, set: &Set) -> Result<(), Failure> {
                 .map_err(|error| data(format!("--at: {error}")))
         })
         .transpose()?;
+    // The same content is the same record: a restriction without its moment, said again after a newer grant, would change
+    // nothing. So what is said here happened now.
+    let at = at.or((kind != ChangeKind::Granted).then_some(now));
     let wording_sha256 = set
         .wording_sha256
         .as_deref()

@@ -11,12 +11,10 @@ use tokio::sync::watch;
 
 use super::{Exit, Failure, log};
 use crate::config::{Config, File, load};
-use crate::ledger::line::Start;
 use crate::ledger::{Ledger, LedgerError};
 use crate::next_hop::NextHop;
-use crate::pixel::rules::Rules;
-use crate::register::Register;
-use crate::register::keys::Keys;
+use crate::pixel::Rules;
+use crate::register::{Keys, Register};
 use crate::relay::Relay;
 use crate::relay::examine::{Examiner, today};
 use crate::relay::streams::Streams;
@@ -46,10 +44,9 @@ pub(super) fn read(path: Option<PathBuf>) -> Result<Config, Failure> {
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
-    let start = started(&config);
     let file = config.file;
     let spool = Spool::open(&file.spool).map_err(spool_failure)?;
-    let ledger = Ledger::open(&file.ledger, start).map_err(ledger_failure)?;
+    let ledger = Ledger::open(&file.ledger).map_err(ledger_failure)?;
     let mut next_hops = file.next_hops.clone();
     let next_hop = next_hops
         .pop()
@@ -61,7 +58,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
         examiner: examiner(&file)?,
         next_hop: Arc::clone(&next_hop),
         spool,
-        ledger: Arc::new(ledger),
+        ledger,
         message_octets: file.limits.message_octets as u64,
     });
     if let Err(error) = next_hop.reach().await {
@@ -107,44 +104,19 @@ pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
     );
     let register = Register::open(&file.consent, Arc::clone(&keys))
         .map_err(|error| Failure::new(Exit::Unavailable, error))?;
-    let rules =
-        Rules::without(&file.rules.disabled).map_err(|error| Failure::new(Exit::Config, error))?;
+    let rules = Rules::built_in()
+        .without(&file.rules.disabled)
+        .map_err(|error| Failure::new(Exit::Config, error))?;
     Ok(Examiner {
         name: file.server.name.clone(),
         settings: file.relay.clone(),
         stops: file.stops,
         streams: Streams::new(file.streams.clone()),
         rules: Arc::new(rules),
+        rules_disabled: file.rules.disabled.clone(),
         register: Arc::new(register),
         keys,
     })
-}
-
-fn started(config: &Config) -> Start {
-    let file = &config.file;
-    let day = today(Timestamp::now());
-    let shadow = file.streams.iter().filter_map(|stream| {
-        stream.shadow(day).map(|shadow| {
-            format!(
-                "{} until {} by {}",
-                stream.name, shadow.shadow_until, shadow.by
-            )
-        })
-    });
-    let stops = [
-        ("strip_all", file.stops.strip_all),
-        ("hold_edits", file.stops.hold_edits),
-    ];
-    Start {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        shadow: shadow.collect(),
-        rules_disabled: file.rules.disabled.clone(),
-        stops: stops
-            .into_iter()
-            .filter(|(_, on)| *on)
-            .map(|(name, _)| name.to_owned())
-            .collect(),
-    }
 }
 
 fn spool_failure(error: SpoolError) -> Failure {
@@ -157,7 +129,7 @@ fn spool_failure(error: SpoolError) -> Failure {
 }
 
 fn ledger_failure(error: LedgerError) -> Failure {
-    let exit = if matches!(error, LedgerError::Locked { .. }) {
+    let exit = if matches!(error, LedgerError::Taken { .. }) {
         Exit::Again
     } else {
         Exit::Unavailable

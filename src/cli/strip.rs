@@ -14,9 +14,10 @@ use serde_json::json;
 use super::serve::{examiner, read};
 use super::{Exit, Failure};
 use crate::mime::splice::Spliced;
+use crate::register::Keys;
 use crate::relay::examine::{Case, Examined, today};
 use crate::relay::plan::Treatment;
-use crate::relay::record::{keyed, shown_host};
+use crate::relay::record::{evidence, hex, shown_host, shown_url};
 use crate::smtp::path::{ForwardPath, ReversePath};
 
 /// `pixelgate strip`.
@@ -84,7 +85,7 @@ pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), 
         )
     })?;
     if arguments.explain {
-        explain(&examined, examiner.keys.lookup(), &arguments.to)?;
+        explain(&examined, &examiner.keys, &arguments.to)?;
     }
     match (
         examined.groups.first().map(|group| &group.treatment),
@@ -176,11 +177,7 @@ fn write(variant: &Spliced, as_lf: bool) -> Result<(), Failure> {
 }
 
 /// One JSON object for each finding, one for each part that cannot be read, one for each replaced range.
-fn explain(
-    examined: &Examined<'_>,
-    key: &crate::consent::LookupKey,
-    to: &str,
-) -> Result<(), Failure> {
+fn explain(examined: &Examined<'_>, keys: &Keys, to: &str) -> Result<(), Failure> {
     let survey = &examined.survey;
     let mut lines = Vec::new();
     let decisions = examined
@@ -198,10 +195,10 @@ fn explain(
         let finding = &found.finding;
         lines.push(json!({
             "finding": n, "to": to, "stream": examined.stream.name, "part": found.path, "line": finding.line,
-            "vector": finding.vector.to_string(), "host": shown_host(key, &finding.host), "url_hash": keyed(key, "url", &finding.url),
-            "url_sha256": crate::ledger::chain::hex(ring::digest::digest(&ring::digest::SHA256, finding.url.as_bytes()).as_ref()),
-            "verdict": finding.verdict.to_string(), "evidence": finding.evidence.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "treatment": finding.treatment.to_string(), "action": if enforced || decision.keeps() { decision.action.to_string() } else { "would_strip".to_owned() },
+            "vector": finding.vector.as_str(), "host": shown_host(keys, &finding.host), "url_hash": shown_url(keys, &finding.url),
+            "url_sha256": hex(ring::digest::digest(&ring::digest::SHA256, finding.url.as_bytes()).as_ref()),
+            "verdict": finding.verdict.as_str(), "evidence": finding.evidence.iter().map(evidence).collect::<Vec<_>>(),
+            "treatment": finding.treatment.as_str(), "action": if enforced || decision.keeps() { decision.action.to_string() } else { "would_strip".to_owned() },
             "basis": decision.basis.map(|basis| basis.to_string()), "reason": decision.reason.map(|reason| reason.to_string()),
             "uninspectable": found.fixed.map(super::super::relay::survey::Uninspectable::as_str),
             "proof": decision.proofs.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -15,7 +15,7 @@ pub use self::file::{File, LogFormat};
 
 use self::error::{Source, Step};
 use crate::consent::{Purpose, StreamKind};
-use crate::pixel::rules::Rules;
+use crate::pixel::Rules;
 use crate::relay::settings::{Enforcement, Stream, WithdrawalLink};
 
 /// Longest a stream may only look on, in days (DESIGN 5).
@@ -191,7 +191,8 @@ fn check_limits(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
 }
 
 fn check_rules(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
-    Rules::without(&file.rules.disabled)
+    Rules::built_in()
+        .without(&file.rules.disabled)
         .map(|_| ())
         .map_err(|error| {
             source.at_key(
@@ -252,36 +253,38 @@ fn check_stream(
             );
         }
     }
-    if stream.withdrawal_link.is_none() && stream.kind != StreamKind::ConsentRequest {
-        return wrong(
-            "withdrawal_link",
-            format!(
+    check_withdrawal(source, index, stream)?;
+    check_trackers(source, index, stream)?;
+    check_shadow(source, index, stream, today)
+}
+
+/// D10: a configured stream says how its recipients withdraw.
+fn check_withdrawal(source: &Source<'_>, index: usize, stream: &Stream) -> Result<(), ConfigError> {
+    let at = [
+        Step::Key("stream"),
+        Step::Index(index),
+        Step::Key("withdrawal_link"),
+    ];
+    let wrong = |what: &str, repair: &str| Err(source.at_key(&at, what, repair));
+    match &stream.withdrawal_link {
+        None if stream.kind == StreamKind::ConsentRequest => Ok(()),
+        None => wrong(
+            &format!(
                 "stream `{}` does not say how recipients withdraw (D10)",
                 stream.name
             ),
             "set withdrawal_link = { url_prefix = \"https://…\" } or { elsewhere = \"where, and why that suffices\" }",
-        );
-    }
-    if let Some(WithdrawalLink::Elsewhere(link)) = &stream.withdrawal_link
-        && link.elsewhere.trim().is_empty()
-    {
-        return wrong(
-            "withdrawal_link",
-            "elsewhere is empty".to_owned(),
+        ),
+        Some(WithdrawalLink::Elsewhere(link)) if link.elsewhere.trim().is_empty() => wrong(
+            "elsewhere is empty",
             "say where recipients withdraw, and why that suffices",
-        );
-    }
-    if let Some(WithdrawalLink::Checked(link)) = &stream.withdrawal_link
-        && link.url_prefix.trim().is_empty()
-    {
-        return wrong(
-            "withdrawal_link",
-            "url_prefix is empty: every link would do".to_owned(),
+        ),
+        Some(WithdrawalLink::Checked(link)) if link.url_prefix.trim().is_empty() => wrong(
+            "url_prefix is empty: every link would do",
             "set how the withdrawal link begins",
-        );
+        ),
+        Some(_) => Ok(()),
     }
-    check_trackers(source, index, stream)?;
-    check_shadow(source, index, stream, today)
 }
 
 fn check_trackers(source: &Source<'_>, index: usize, stream: &Stream) -> Result<(), ConfigError> {

@@ -21,17 +21,6 @@ impl LookupKey {
     pub fn new(value: &[u8; KEY_OCTETS]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, value))
     }
-
-    /// A keyed hash of something that may name a person but is no address; `what` keeps kinds, and subjects, apart.
-    pub fn hash(&self, what: &str, value: &str) -> [u8; 32] {
-        let mut context = hmac::Context::with_key(&self.0);
-        // Controller names hold no control character, so no subject begins like this.
-        context.update(&[1]);
-        context.update(what.as_bytes());
-        context.update(&[0]);
-        context.update(value.as_bytes());
-        octets(context.sign())
-    }
 }
 
 impl fmt::Debug for LookupKey {
@@ -53,7 +42,12 @@ impl Subject {
         context.update(controller.as_bytes());
         context.update(&[0]);
         context.update(normalised(address).as_bytes());
-        Self(octets(context.sign()))
+        let tag = context.sign();
+        let mut octets = [0; 32];
+        for (octet, from) in octets.iter_mut().zip(tag.as_ref()) {
+            *octet = *from;
+        }
+        Self(octets)
     }
 
     /// A subject read back from the register.
@@ -71,14 +65,6 @@ impl Subject {
         let [.., high, low] = self.0;
         u8::try_from(u16::from_be_bytes([high, low]) % 100).unwrap_or(99)
     }
-}
-
-fn octets(tag: hmac::Tag) -> [u8; 32] {
-    let mut octets = [0; 32];
-    for (octet, from) in octets.iter_mut().zip(tag.as_ref()) {
-        *octet = *from;
-    }
-    octets
 }
 
 /// The first 16 octets in hex: enough to be unique, as it stands in ledger and logs.

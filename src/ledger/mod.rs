@@ -1,140 +1,266 @@
-//! The decision log: append-only, hash-chained, one writer for each directory (DESIGN 5 "Ledger").
+//! The ledger: every decision written down before it takes effect, in lines that hang together.
 //!
-//! Takes plain values and writes lines; knows nothing of mail, consent or how a decision was reached. A line that could not
-//! be written is an error for whoever asked (who then keeps no tracker), and a `gap` line as soon as writing works again.
+//! One directory, one writer, one file per UTC day, JSON lines chained by SHA-256 (DESIGN 5, D21). It takes plain values
+//! and must never know how a decision was made, nor an address or a URL: subjects and URLs come as keyed hashes, hosts
+//! through [`Host`]. What cannot be written is an error and the caller keeps nothing; the chain stays valid, and once
+//! writing works again a `gap` line says how many lines are missing since when.
 
-pub mod chain;
-pub mod line;
-mod settings;
+mod chain;
+mod host;
+mod line;
+mod segments;
 mod verify;
 mod writer;
 
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::settings::Settings;
-pub use self::verify::{Summary, VerifyError, read, verify};
+pub use host::Host;
+pub use line::{Decision, Enforcement, Fate, Finding, Group, Intent, Outcome, Uninspectable};
+pub use verify::{Verified, VerifyError, verify};
+use writer::{Kind, Request, Writer};
 
-use self::line::{Body, Intent, Outcome, Start};
-use self::writer::{Request, Writer};
+/// The longest line, in octets: a thousand recipients, each with a proof of their own for each of many findings.
+pub const LINE_OCTETS_MAX: usize = 16 * 1024 * 1024;
 
-/// Why a line is not in the ledger.
-#[derive(Debug, thiserror::Error)]
+/// `[ledger]` of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Where the ledger lies; made 0700 where it is missing. Default: `var/ledger`.
+    pub directory: PathBuf,
+    /// Name of this machine in every line: 1 to 64 letters, digits, `.`, `_`, `-`. Default: `local`.
+    pub node: String,
+    /// How long a message waits for its line to be written, in milliseconds, 1 to 60000. Default: 2000.
+    pub write_timeout_ms: u64,
+    /// How many lines may wait to be written, 1 to 65536. Default: 4096.
+    pub queue_lines: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("var/ledger"),
+            node: "local".to_owned(),
+            write_timeout_ms: 2_000,
+            queue_lines: 4_096,
+        }
+    }
+}
+
+impl Settings {
+    /// Checks every value without opening anything.
+    ///
+    /// # Errors
+    /// Names the first key whose value cannot be used.
+    pub fn check(&self) -> Result<(), LedgerError> {
+        let wrong = |key, problem| Err(LedgerError::Setting { key, problem });
+        let letter = |octet: u8| octet.is_ascii_alphanumeric() || b"._-".contains(&octet);
+        if self.node.is_empty() || self.node.len() > 64 || !self.node.bytes().all(letter) {
+            let problem = "must be 1 to 64 letters, digits, `.`, `_` or `-`".to_owned();
+            return wrong("node", problem);
+        }
+        if self.write_timeout_ms == 0 || self.write_timeout_ms > 60_000 {
+            let problem = format!(
+                "is {}; it must lie between 1 and 60000",
+                self.write_timeout_ms
+            );
+            return wrong("write_timeout_ms", problem);
+        }
+        if self.queue_lines == 0 || self.queue_lines > 65_536 {
+            let problem = format!("is {}; it must lie between 1 and 65536", self.queue_lines);
+            return wrong("queue_lines", problem);
+        }
+        Ok(())
+    }
+}
+
+/// Why a line was not written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LedgerError {
-    /// Another process writes to the directory. Permanent while that one runs.
-    #[error("ledger directory {} is in use by process {pid}", directory.display())]
-    Locked {
+    /// The configuration is to blame; permanent.
+    #[error("[ledger] {key} {problem}")]
+    Setting {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with its value.
+        problem: String,
+    },
+    /// Another process writes here. The operator is to blame; it ends when that process does.
+    #[error("ledger {directory} is written by another process, pid {pid}")]
+    Taken {
         /// The directory.
         directory: PathBuf,
-        /// What the other one wrote into the lock file.
+        /// The process, or `unknown`.
         pid: String,
     },
-    /// The disk refused. May pass by itself.
-    #[error("ledger: {doing} {}: {source}", path.display())]
+    /// The disk did not take or give it: full, read-only, failing. Transient as far as anybody can tell.
+    #[error("ledger {path}: {problem}")]
     Disk {
-        /// What was being done.
-        doing: &'static str,
-        /// To which file or directory.
+        /// The file or directory.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        problem: String,
     },
-    /// What lies in the directory is not a ledger of ours; the operator has to look.
-    #[error("ledger: {0}")]
-    Damaged(#[from] VerifyError),
-    /// A line could not be written down; the text says why.
-    #[error("ledger: the line was not written: {0}")]
-    NotWritten(String),
-    /// More lines wait than `waiting_lines`, or one took longer than `write_timeout_ms`.
-    #[error("ledger: the disk does not keep up")]
-    Slow,
-    /// The writer has ended.
-    #[error("ledger: closed")]
+    /// The files are not a ledger that this version can go on with. The operator is to blame; permanent.
+    #[error("ledger {path}: {problem}")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Not written in time; transient.
+    #[error("the ledger did not take the line within {milliseconds} ms")]
+    TimedOut {
+        /// The bound, in milliseconds.
+        milliseconds: u64,
+    },
+    /// A value that may not stand in the ledger. The caller is to blame; permanent.
+    #[error("`{field}` holds what may not stand in the ledger")]
+    Unfit {
+        /// The field.
+        field: &'static str,
+    },
+    /// Past the limit. The message is to blame; permanent.
+    #[error("a line of {octets} octets; at most {LINE_OCTETS_MAX}")]
+    TooLong {
+        /// Its length, in octets.
+        octets: usize,
+    },
+    /// The ledger was closed.
+    #[error("the ledger is closed")]
     Closed,
 }
 
-/// One ledger directory, held by this process alone.
+impl LedgerError {
+    /// Whether the same call may succeed later without anybody's doing.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Disk { .. } | Self::TimedOut { .. })
+    }
+}
+
+/// The number of a line, from 1, never used twice in one directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Seq(pub u64);
+
+/// Tells the time.
+type Clock = Box<dyn Fn() -> Timestamp + Send>;
+
+/// An open ledger; the only one of its directory.
 #[derive(Debug)]
 pub struct Ledger {
+    running: Mutex<Option<Running>>,
+    wait: Duration,
+}
+
+#[derive(Debug)]
+struct Running {
     requests: mpsc::Sender<Request>,
-    timeout: Duration,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: JoinHandle<()>,
 }
 
 impl Ledger {
-    /// Takes the directory, finds the end of the chain, cuts a torn last line off (and says so in a `gap` line), and writes
-    /// the `start` line. Blocking; for the start of the process.
+    /// Takes the directory, repairs a torn tail, writes a `start` line. Blocks; called at start.
     ///
     /// # Errors
-    /// When another process has it, or it cannot be read or written.
-    pub fn open(settings: &Settings, start: Start) -> Result<Self, LedgerError> {
-        let mut writer = Writer::open(settings)?;
-        writer.write_now(Body::Start(start))?;
-        let (requests, receiver) = mpsc::channel(settings.waiting_lines.max(1));
+    /// When another process has it, the disk fails, or its files cannot be continued.
+    pub fn open(settings: &Settings) -> Result<Arc<Self>, LedgerError> {
+        Self::open_at(settings, Box::new(Timestamp::now))
+    }
+
+    fn open_at(settings: &Settings, clock: Clock) -> Result<Arc<Self>, LedgerError> {
+        settings.check()?;
+        let writer = Writer::open(settings, clock)?;
+        let (requests, receiver) = mpsc::channel(settings.queue_lines);
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.run(receiver))
-            .map_err(|source| LedgerError::Disk {
-                doing: "starting the writer of",
+            .map_err(|error| LedgerError::Disk {
                 path: settings.directory.clone(),
-                source,
+                problem: format!("no thread to write it: {error}"),
             })?;
-        Ok(Self {
-            requests,
-            timeout: Duration::from_millis(settings.write_timeout_ms),
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Arc::new(Self {
+            running: Mutex::new(Some(Running { requests, thread })),
+            wait: Duration::from_millis(settings.write_timeout_ms),
+        }))
     }
 
-    /// Writes an intent before its effect; answers with its number. With `sync` it is on the disk, not only in the file.
+    /// Writes what is about to be done. With `sync` it is on disk when this returns: wherever something is kept.
     ///
     /// # Errors
-    /// The line is not in the ledger: nothing may be kept on it.
-    pub async fn intent(&self, intent: Intent, sync: bool) -> Result<u64, LedgerError> {
-        self.write(Body::Intent(Box::new(intent)), sync).await
+    /// When it was not written, or not in time. Then nothing of it may be done: keep nothing.
+    pub async fn intent(&self, intent: Intent, sync: bool) -> Result<Seq, LedgerError> {
+        self.append(Kind::Intent, intent.body()?, sync).await
     }
 
-    /// Writes how it went.
+    /// Writes what was done.
     ///
     /// # Errors
-    /// The line is not in the ledger; a `gap` line will say so.
-    pub async fn outcome(&self, outcome: Outcome) -> Result<u64, LedgerError> {
-        self.write(Body::Outcome(outcome), false).await
+    /// When it was not written, or not in time; a `gap` line will say so.
+    pub async fn outcome(&self, outcome: Outcome) -> Result<Seq, LedgerError> {
+        self.append(Kind::Outcome, outcome.body()?, false).await
     }
 
-    async fn write(&self, body: Body, sync: bool) -> Result<u64, LedgerError> {
-        let (written, answer) = oneshot::channel();
-        self.requests
-            .try_send(Request {
+    /// Writes everything that waits, syncs, and gives the directory back. Blocks.
+    pub fn close(&self) {
+        let running = match self.running.lock() {
+            Ok(mut running) => running.take(),
+            Err(poisoned) => poisoned.into_inner().take(),
+        };
+        if let Some(Running { requests, thread }) = running {
+            drop(requests);
+            if thread.join().is_err() {
+                tracing::error!("the ledger's writer ended by a panic");
+            }
+        }
+    }
+
+    async fn append(&self, kind: Kind, body: String, sync: bool) -> Result<Seq, LedgerError> {
+        let requests = self
+            .running
+            .lock()
+            .ok()
+            .and_then(|running| running.as_ref().map(|running| running.requests.clone()))
+            .ok_or(LedgerError::Closed)?;
+        let written = async {
+            let (answer, answered) = oneshot::channel();
+            let request = Request {
+                kind,
                 body,
                 sync,
-                written,
-            })
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => LedgerError::Slow,
-                mpsc::error::TrySendError::Closed(_) => LedgerError::Closed,
-            })?;
-        match tokio::time::timeout(self.timeout, answer).await {
-            Ok(Ok(result)) => result.map_err(LedgerError::NotWritten),
-            Ok(Err(_)) => Err(LedgerError::Closed),
-            Err(_) => Err(LedgerError::Slow),
+                answer,
+            };
+            requests
+                .send(request)
+                .await
+                .map_err(|_| LedgerError::Closed)?;
+            answered.await.map_err(|_| LedgerError::Closed)?
+        };
+        let result = tokio::time::timeout(self.wait, written)
+            .await
+            .unwrap_or_else(|_| {
+                Err(LedgerError::TimedOut {
+                    milliseconds: u64::try_from(self.wait.as_millis()).unwrap_or(u64::MAX),
+                })
+            });
+        if let Err(error) = &result {
+            tracing::error!(kind = kind.as_str(), %error, "ledger line not written");
         }
+        result
     }
 }
 
 impl Drop for Ledger {
-    /// Waits for the lines that are under way.
     fn drop(&mut self) {
-        let (closed, _) = mpsc::channel(1);
-        self.requests = closed;
-        let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the ledger's writer ended in a panic");
-        }
+        self.close();
     }
 }
 

@@ -1,135 +1,131 @@
-//! Checks a ledger directory from its files alone: every hash, every link, every number.
+//! Reading a ledger back: does every line hang on the one before, from the first to the last?
 //!
-//! Reads, never writes. The first thing wrong ends it, with file and line.
+//! It must never write and takes no lock, so that an auditor can run it beside a live relay or on a copy. It stops at
+//! the first line that does not fit and names it. Whoever can write the files can also write a whole new chain: only a
+//! head kept elsewhere finds that.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 
-use super::chain::{self, Broken, FIRST};
-use super::line::{Body, Line};
+use serde::Serialize;
+use thiserror::Error;
 
-/// What a whole ledger holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Lines.
+use super::chain::{self, Head};
+use super::segments::days;
+use super::{LINE_OCTETS_MAX, LedgerError};
+
+/// What was read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Verified {
+    /// Files.
+    pub files: u64,
+    /// Lines in all.
     pub lines: u64,
     /// Intents among them.
     pub intents: u64,
-    /// Outcomes.
+    /// Outcomes among them.
     pub outcomes: u64,
-    /// Gaps.
+    /// Gaps among them.
     pub gaps: u64,
-    /// Hash of the last line, to be kept elsewhere.
-    pub head: String,
+    /// Number of the last line.
+    pub head_seq: u64,
+    /// Hash of the last line.
+    pub head_hash: String,
+    /// Octets after the last whole line: one is being written, or a crash tore it and nobody has opened it since.
+    pub unfinished_octets: u64,
 }
 
-/// What is wrong, and where.
-#[derive(Debug, thiserror::Error)]
+/// Where the chain does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum VerifyError {
-    /// A file could not be read.
-    #[error("{}: {source}", file.display())]
-    Read {
-        /// The file or directory.
-        file: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A line is broken.
-    #[error("{}:{line}: {broken}", file.display())]
-    Line {
+    /// A line that does not fit. Somebody changed the files, or the disk did.
+    #[error("{file} line {line} {problem}")]
+    Broken {
         /// The file.
-        file: PathBuf,
-        /// The line in it, from 1.
+        file: String,
+        /// Its line, from 1.
         line: u64,
         /// What is wrong with it.
-        broken: Broken,
+        problem: String,
     },
-    /// A line does not follow the one before: something was removed or moved.
-    #[error("{}:{line}: does not follow the line before it", file.display())]
-    Unlinked {
-        /// The file.
-        file: PathBuf,
-        /// The line in it, from 1.
-        line: u64,
-    },
+    /// The files cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
 }
 
-/// The day files of a ledger directory, oldest first.
-pub(super) fn segments(directory: &Path) -> Result<Vec<PathBuf>, VerifyError> {
-    let failed = |source| VerifyError::Read {
-        file: directory.to_owned(),
-        source,
-    };
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "jsonl")
-        {
-            files.push(path);
-        }
+/// Checks every line of a ledger's directory.
+///
+/// # Errors
+/// Names the first line that does not fit, or what cannot be read.
+pub fn verify(directory: &Path) -> Result<Verified, VerifyError> {
+    let mut verified = Verified::default();
+    let mut head = Head::start();
+    let days = days(directory)?;
+    let last = days.last().cloned();
+    for day in days {
+        let is_last = last.as_ref() == Some(&day);
+        verify_file(directory, &day, is_last, &mut head, &mut verified)?;
+        verified.files += 1;
     }
-    files.sort();
-    Ok(files)
+    verified.head_seq = head.seq;
+    verified.head_hash = head.hash;
+    Ok(verified)
 }
 
-/// Checks everything in a directory.
-///
-/// # Errors
-/// The first thing that is wrong.
-pub fn verify(directory: &Path) -> Result<Summary, VerifyError> {
-    let mut summary = Summary {
-        head: FIRST.to_owned(),
-        ..Summary::default()
-    };
-    read(directory, |line, hash| {
-        summary.lines += 1;
-        summary.head = hash;
-        match line.body {
-            Body::Intent(_) => summary.intents += 1,
-            Body::Outcome(_) => summary.outcomes += 1,
-            Body::Gap(_) => summary.gaps += 1,
-            Body::Start(_) => {}
-        }
-    })?;
-    Ok(summary)
-}
-
-/// Reads every line in order, checking the chain on the way.
-///
-/// # Errors
-/// The first thing that is wrong; the lines before it were handed over.
-pub fn read(directory: &Path, mut each: impl FnMut(Line, String)) -> Result<(), VerifyError> {
-    let mut before: Option<(u64, String)> = None;
-    for file in segments(directory)? {
-        let reader = fs::File::open(&file).map_err(|source| VerifyError::Read {
+fn verify_file(
+    directory: &Path,
+    day: &str,
+    is_last: bool,
+    head: &mut Head,
+    verified: &mut Verified,
+) -> Result<(), VerifyError> {
+    let file = format!("{day}.jsonl");
+    let path = directory.join(&file);
+    let disk = |error| super::segments::disk(&path, &error);
+    let mut reader = BufReader::new(File::open(&path).map_err(disk)?);
+    let mut octets = Vec::new();
+    for line in 1.. {
+        octets.clear();
+        let most = LINE_OCTETS_MAX as u64;
+        let read = reader
+            .by_ref()
+            .take(most)
+            .read_until(b'\n', &mut octets)
+            .map_err(disk)?;
+        let broken = |problem: String| VerifyError::Broken {
             file: file.clone(),
-            source,
-        })?;
-        for (number, text) in BufReader::new(reader).lines().enumerate() {
-            let number = number as u64 + 1;
-            let text = text.map_err(|source| VerifyError::Read {
-                file: file.clone(),
-                source,
-            })?;
-            let (line, hash) = chain::open(&text).map_err(|broken| VerifyError::Line {
-                file: file.clone(),
-                line: number,
-                broken,
-            })?;
-            let linked = match &before {
-                // The first line there is: older days may have been taken away whole.
-                None => line.seq != 1 || line.prev == FIRST,
-                Some((seq, hash)) => line.seq == seq + 1 && line.prev == *hash,
-            };
-            if !linked {
-                return Err(VerifyError::Unlinked { file, line: number });
+            line,
+            problem,
+        };
+        let whole = match octets.strip_suffix(b"\n") {
+            Some(whole) => whole,
+            None if read == 0 => break,
+            None if is_last && (read as u64) < most => {
+                verified.unfinished_octets = read as u64;
+                break;
             }
-            before = Some((line.seq, hash.clone()));
-            each(line, hash);
+            None => return Err(broken("does not end".to_owned())),
+        };
+        let link = chain::read(whole).map_err(|error| broken(error.to_string()))?;
+        if link.seq != head.seq + 1 {
+            let problem = format!("has number {}, {} should follow", link.seq, head.seq + 1);
+            return Err(broken(problem));
         }
+        if link.prev != head.hash {
+            return Err(broken("does not hang on the line before it".to_owned()));
+        }
+        verified.lines += 1;
+        match link.kind.as_str() {
+            "intent" => verified.intents += 1,
+            "outcome" => verified.outcomes += 1,
+            "gap" => verified.gaps += 1,
+            _ => {}
+        }
+        *head = Head {
+            seq: link.seq,
+            hash: link.hash,
+        };
     }
     Ok(())
 }

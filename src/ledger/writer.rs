@@ -1,324 +1,318 @@
-//! The one writer of a ledger directory: a thread of its own, because an fsync takes as long as the disk likes.
+//! The one that writes: takes lines as they come, writes those that wait together, syncs once for all that ask.
 //!
-//! Lines that wait together are written in one go and share one fsync. A line that fails is cut off the file again, so the
-//! chain stays whole; what is missing becomes a `gap` line. Knows lines, not what they are for.
+//! While one sync runs the next lines gather, so that under load many messages share one, and alone none waits. It must
+//! never know what a line says. After a failure everybody in the batch is told, nothing of the batch stays in the file,
+//! and the first line that can be written again is a `gap` with the count of what is missing.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
 
 use jiff::Timestamp;
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
-use super::chain::{self, FIRST};
-use super::line::{Body, Gap, Line, VERSION};
-use super::verify::segments;
-use super::{LedgerError, Settings};
+use super::chain::{self, Head};
+use super::line;
+use super::segments::{Segments, Torn, disk};
+use super::{Clock, LedgerError, Seq, Settings};
 
-/// One line somebody waits for.
-#[derive(Debug)]
-pub(super) struct Request {
-    pub(super) body: Body,
-    pub(super) sync: bool,
-    pub(super) written: oneshot::Sender<Result<u64, String>>,
+/// The most lines and octets of one batch.
+const BATCH_LINES_MAX: usize = 1_024;
+const BATCH_OCTETS_MAX: usize = 8 * 1024 * 1024;
+/// The most numbers of lines that one `gap` names.
+const GAP_SEQS_MAX: usize = 64;
+
+/// What kind of line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Start,
+    Intent,
+    Outcome,
+    Gap,
 }
 
-/// Lines taken together at most.
-const BATCH: usize = 512;
+impl Kind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Intent => "intent",
+            Self::Outcome => "outcome",
+            Self::Gap => "gap",
+        }
+    }
+}
 
-/// The end of the chain and the file it is in.
+/// One line that somebody waits for.
 #[derive(Debug)]
+pub(super) struct Request {
+    pub(super) kind: Kind,
+    pub(super) body: String,
+    pub(super) sync: bool,
+    pub(super) answer: oneshot::Sender<Result<Seq, LedgerError>>,
+}
+
+/// What a `start` line says.
+#[derive(Debug, Serialize)]
+struct Start {
+    version: &'static str,
+    pid: u32,
+}
+
+/// What a `gap` line says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Gap {
+    /// `not_written`: lines that the disk did not take. `abandoned`: lines whose effect did not follow, because nobody
+    /// waited for them any longer. `torn_tail`: what a crash left unfinished. `lost`: lines that the disk took and no
+    /// longer has.
+    cause: &'static str,
+    lines: u64,
+    since: Timestamp,
+    until: Timestamp,
+    /// Numbers of lines that are there but must not be relied upon.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    seqs: Vec<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    octets: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+}
+
 pub(super) struct Writer {
-    directory: PathBuf,
+    segments: Segments,
     node: String,
-    seq: u64,
-    head: String,
-    segment: Option<Segment>,
-    /// Lines that could not be written since the last one that could.
-    lost: u64,
+    clock: Clock,
+    gaps: Vec<Gap>,
+    /// Held for as long as we write.
     _lock: File,
 }
 
-/// The day file in use.
-#[derive(Debug)]
-struct Segment {
-    day: String,
-    path: PathBuf,
-    file: File,
-    /// Octets that are whole lines.
-    len: u64,
-}
-
-fn disk(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> LedgerError {
-    let path = path.to_owned();
-    move |source| LedgerError::Disk {
-        doing,
-        path,
-        source,
-    }
-}
-
 impl Writer {
-    pub(super) fn open(settings: &Settings) -> Result<Self, LedgerError> {
-        let directory = settings.directory.clone();
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)
-            .map_err(disk("making", &directory))?;
-        let lock = lock(&directory)?;
+    pub(super) fn open(settings: &Settings, clock: Clock) -> Result<Self, LedgerError> {
+        let lock = lock(&settings.directory)?;
+        let (segments, torn) = Segments::open(&settings.directory)?;
+        let now = clock();
         let mut writer = Self {
-            directory,
+            segments,
             node: settings.node.clone(),
-            seq: 0,
-            head: FIRST.to_owned(),
-            segment: None,
-            lost: 0,
+            clock,
+            gaps: Vec::new(),
             _lock: lock,
         };
-        writer.find_end()?;
+        writer.report_torn(torn, now);
+        let start = Start {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+        };
+        let start = line::body(&start)?;
+        writer.write(&[(Kind::Start, start.as_str())], true)?;
         Ok(writer)
     }
 
-    /// Writes one line at once and syncs it.
-    pub(super) fn write_now(&mut self, body: Body) -> Result<u64, LedgerError> {
-        let seq = self.append(body).map_err(LedgerError::NotWritten)?;
-        self.sync().map_err(LedgerError::NotWritten)?;
-        Ok(seq)
+    /// Writes until nobody can ask any longer.
+    pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        while let Some(first) = requests.blocking_recv() {
+            let mut octets = first.body.len();
+            let mut batch = vec![first];
+            while batch.len() < BATCH_LINES_MAX
+                && octets < BATCH_OCTETS_MAX
+                && let Ok(next) = requests.try_recv()
+            {
+                octets += next.body.len();
+                batch.push(next);
+            }
+            self.commit(batch);
+        }
+        if let Err(error) = self.write(&[], true) {
+            tracing::error!(%error, "ledger not synced at its end");
+        }
     }
 
-    /// Serves requests until nobody can ask any more.
-    pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        let mut batch = Vec::new();
-        while let Some(first) = requests.blocking_recv() {
-            batch.push(first);
-            while batch.len() < BATCH {
-                match requests.try_recv() {
-                    Ok(request) => batch.push(request),
-                    Err(_) => break,
+    fn commit(&mut self, batch: Vec<Request>) {
+        // Who gave up waiting has already done without: an intent written now would claim an effect that never was.
+        let (gone, batch): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .partition(|request| request.answer.is_closed());
+        self.abandon(gone.len(), &[]);
+        if batch.is_empty() {
+            return;
+        }
+        let lines: Vec<(Kind, &str)> = batch
+            .iter()
+            .map(|request| (request.kind, request.body.as_str()))
+            .collect();
+        let sync = batch.iter().any(|request| request.sync);
+        match self.write(&lines, sync) {
+            Ok(first) => {
+                let mut late = Vec::new();
+                for (request, seq) in batch.into_iter().zip(first..) {
+                    if request.answer.send(Ok(Seq(seq))).is_err() {
+                        late.push(seq);
+                    }
+                }
+                self.abandon(late.len(), &late);
+            }
+            Err(error) => {
+                self.miss(batch.len());
+                for request in batch {
+                    // Whoever no longer waits needs no answer.
+                    let _ = request.answer.send(Err(error.clone()));
                 }
             }
-            self.serve(&mut batch);
         }
     }
 
-    fn serve(&mut self, batch: &mut Vec<Request>) {
-        let sync = batch.iter().any(|request| request.sync);
-        let mut waiting = Vec::with_capacity(batch.len());
-        for request in batch.drain(..) {
-            let result = self.close_gap().and_then(|()| self.append(request.body));
-            if result.is_err() {
-                self.lost += 1;
-            }
-            waiting.push((request.sync, request.written, result));
+    /// Writes the gaps that are still to be told, then these lines; returns the number of the first of these.
+    fn write(&mut self, lines: &[(Kind, &str)], sync: bool) -> Result<u64, LedgerError> {
+        if self.segments.is_lost() {
+            self.resume()?;
         }
-        let synced = if sync { self.sync() } else { Ok(()) };
-        for (wants_sync, written, result) in waiting {
-            let result = match (&synced, wants_sync) {
-                (Err(why), true) => result.and(Err(why.clone())),
-                _ => result,
-            };
-            // Whoever asked may have stopped waiting; the line is there all the same.
-            let _ = written.send(result);
+        let at = (self.clock)();
+        let mut octets = Vec::new();
+        let mut head: Head = self.segments.head().clone();
+        for gap in &self.gaps {
+            let body = line::body(gap)?;
+            head = self.chained(&mut octets, &head, Kind::Gap, at, &body);
         }
-    }
-
-    fn close_gap(&mut self) -> Result<(), String> {
-        if self.lost == 0 {
-            return Ok(());
+        let first = head.seq + 1;
+        for (kind, body) in lines {
+            head = self.chained(&mut octets, &head, *kind, at, body);
         }
-        self.append(Body::Gap(Gap {
-            lines: self.lost,
-            why: "write_failed".to_owned(),
-        }))?;
-        tracing::warn!(
-            lines = self.lost,
-            "the ledger takes lines again; a gap is noted"
-        );
-        self.lost = 0;
-        Ok(())
-    }
-
-    /// Appends one line; on error the file ends where it ended before.
-    fn append(&mut self, body: Body) -> Result<u64, String> {
-        let at = Timestamp::now();
-        let line = Line {
-            v: VERSION,
-            node: self.node.clone(),
-            seq: self.seq + 1,
-            at,
-            prev: self.head.clone(),
-            body,
-        };
-        let (text, hash) = chain::seal(&line).map_err(|error| error.to_string())?;
-        let segment = self.segment_of(at).map_err(|error| error.to_string())?;
-        if let Err(error) = segment.file.write_all(text.as_bytes()) {
-            // Half a line would break the chain for ever. Where even this fails, the next start cuts it off.
-            let cut = segment
-                .file
-                .set_len(segment.len)
-                .and_then(|()| segment.file.seek(SeekFrom::Start(segment.len)));
-            if let Err(cut) = cut {
-                tracing::error!(error = %cut, "half a line could not be cut off the ledger");
-                self.segment = None;
-            }
-            return Err(error.to_string());
+        let mark = self.segments.mark();
+        if !octets.is_empty() {
+            self.segments.append(&octets, head, at)?;
         }
-        segment.len += text.len() as u64;
-        self.seq += 1;
-        self.head = hash;
-        Ok(self.seq)
-    }
-
-    /// The next write goes to a device that is always full; the one after that to the file again.
-    #[cfg(test)]
-    pub(super) fn fill_disk(&mut self) {
-        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        if let Some(segment) = &mut self.segment {
-            segment.file = full;
+        if sync && let Err(error) = self.segments.sync() {
+            self.segments.take_back(mark);
+            return Err(error);
         }
+        self.gaps.clear();
+        Ok(first)
     }
 
-    fn sync(&mut self) -> Result<(), String> {
-        self.segment.as_ref().map_or(Ok(()), |segment| {
-            segment.file.sync_data().map_err(|error| error.to_string())
-        })
+    fn chained(
+        &self,
+        octets: &mut Vec<u8>,
+        head: &Head,
+        kind: Kind,
+        at: Timestamp,
+        body: &str,
+    ) -> Head {
+        chain::append(octets, head, kind.as_str(), &self.node, at, body)
     }
 
-    fn segment_of(&mut self, at: Timestamp) -> Result<&mut Segment, LedgerError> {
-        let day = at.strftime("%Y-%m-%d").to_string();
-        // A clock set back goes on in the younger file: lines stay in the order of their numbers.
-        let current = self.segment.take().filter(|segment| segment.day >= day);
-        let segment = match current {
-            Some(segment) => segment,
-            None => Segment::open(&self.directory, day)?,
-        };
-        Ok(self.segment.insert(segment))
-    }
-
-    /// Reads the last day file to its end and cuts off what is not a whole line there.
-    fn find_end(&mut self) -> Result<(), LedgerError> {
-        let files = segments(&self.directory)?;
-        for path in files.iter().rev() {
-            let day = path
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .unwrap_or_default()
-                .to_owned();
-            let mut segment = Segment::open(&self.directory, day)?;
-            let mut octets = Vec::new();
-            segment
-                .file
-                .seek(SeekFrom::Start(0))
-                .and_then(|_| segment.file.read_to_end(&mut octets))
-                .map_err(disk("reading", path))?;
-            let whole = octets
-                .iter()
-                .rposition(|octet| *octet == b'\n')
-                .map_or(0, |at| at + 1);
-            let torn = whole < octets.len();
-            if torn {
-                tracing::warn!(octets = octets.len() - whole, file = %path.display(), "a torn last line is cut off the ledger");
-                segment.cut(whole as u64)?;
-            }
-            octets.truncate(whole);
-            let last = octets
-                .get(..whole.saturating_sub(1))
-                .unwrap_or_default()
-                .rsplit(|octet| *octet == b'\n')
-                .next();
-            let last = last.filter(|last| !last.is_empty());
-            if let Some(last) = last {
-                let text = std::str::from_utf8(last).unwrap_or_default();
-                let (line, hash) = chain::open(text).map_err(|broken| {
-                    LedgerError::NotWritten(format!("{}: the last line: {broken}", path.display()))
-                })?;
-                (self.seq, self.head) = (line.seq, hash);
-                self.segment = Some(segment);
-            }
-            if torn {
-                self.write_now(Body::Gap(Gap {
-                    lines: 0,
-                    why: "torn_tail".to_owned(),
-                }))?;
-            }
-            if last.is_some() || torn {
-                break;
-            }
+    /// Finds the end again after a failure that left the file unknown. What is there beyond what was acknowledged must
+    /// not be relied upon; what was acknowledged without a sync and is not there is lost.
+    fn resume(&mut self) -> Result<(), LedgerError> {
+        let expected = self.segments.head().seq;
+        let torn = self.segments.resume()?;
+        self.report_torn(torn, (self.clock)());
+        let found = self.segments.head().seq;
+        let beyond: Vec<u64> = (expected + 1..=found).take(GAP_SEQS_MAX).collect();
+        let lines = |count| usize::try_from(count).unwrap_or(usize::MAX);
+        if found > expected {
+            self.count("abandoned", lines(found - expected), &beyond);
+        } else if found < expected {
+            self.count("lost", lines(expected - found), &[]);
         }
         Ok(())
+    }
+
+    fn report_torn(&mut self, torn: Vec<Torn>, now: Timestamp) {
+        for torn in torn {
+            self.gaps.push(Gap {
+                cause: "torn_tail",
+                // At least one line was there, how many more nobody can tell.
+                lines: 1,
+                since: now,
+                until: now,
+                seqs: Vec::new(),
+                file: Some(torn.file),
+                octets: Some(torn.octets),
+                sha256: Some(torn.sha256),
+            });
+        }
+    }
+
+    fn miss(&mut self, lines: usize) {
+        self.count("not_written", lines, &[]);
+    }
+
+    /// Told at once where that is possible: a line that must not be relied upon should not stand alone.
+    fn abandon(&mut self, lines: usize, seqs: &[u64]) {
+        if lines == 0 {
+            return;
+        }
+        self.count("abandoned", lines, seqs);
+        if let Err(error) = self.write(&[], false) {
+            tracing::error!(%error, "ledger gap not written");
+        }
+    }
+
+    fn count(&mut self, cause: &'static str, lines: usize, seqs: &[u64]) {
+        let now = (self.clock)();
+        let lines = lines as u64;
+        let same = |gap: &&mut Gap| gap.cause == cause && gap.seqs.len() < GAP_SEQS_MAX;
+        match self.gaps.iter_mut().find(same) {
+            Some(gap) => {
+                gap.lines += lines;
+                gap.until = now;
+                gap.seqs.extend_from_slice(seqs);
+            }
+            None => self.gaps.push(Gap {
+                cause,
+                lines,
+                since: now,
+                until: now,
+                seqs: seqs.to_vec(),
+                file: None,
+                octets: None,
+                sha256: None,
+            }),
+        }
     }
 }
 
-impl Segment {
-    fn open(directory: &Path, day: String) -> Result<Self, LedgerError> {
-        let path = directory.join(format!("{day}.jsonl"));
-        let new = !path.exists();
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(disk("opening", &path))?;
-        let len = file
-            .seek(SeekFrom::End(0))
-            .map_err(disk("opening", &path))?;
-        if new {
-            File::open(directory)
-                .and_then(|directory| directory.sync_all())
-                .map_err(disk("syncing", directory))?;
-        }
-        Ok(Self {
-            day,
-            path,
-            file,
-            len,
-        })
-    }
-
-    fn cut(&mut self, len: u64) -> Result<(), LedgerError> {
-        self.file
-            .set_len(len)
-            .and_then(|()| self.file.seek(SeekFrom::Start(len)))
-            .map_err(disk("cutting", &self.path))?;
-        self.len = len;
-        Ok(())
-    }
-}
-
+/// Takes the directory for this process, or says who has it.
 fn lock(directory: &Path) -> Result<File, LedgerError> {
     let path = directory.join("lock");
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(disk("opening", &path))?;
+    let mut file = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .and_then(|()| {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&path)
+        })
+        .map_err(|error| disk(&path, &error))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
-            let _ = file.take(20).read_to_string(&mut pid);
-            let pid = if pid.trim().is_empty() {
-                "unknown".to_owned()
-            } else {
-                pid.trim().to_owned()
-            };
-            return Err(LedgerError::Locked {
+            let read = file.take(32).read_to_string(&mut pid);
+            let pid = pid.trim();
+            let known = read.is_ok() && !pid.is_empty() && pid.bytes().all(|o| o.is_ascii_digit());
+            return Err(LedgerError::Taken {
                 directory: directory.to_owned(),
-                pid,
+                pid: if known { pid } else { "unknown" }.to_owned(),
             });
         }
-        Err(TryLockError::Error(source)) => return Err(disk("locking", &path)(source)),
+        Err(TryLockError::Error(error)) => return Err(disk(&path, &error)),
     }
     file.set_len(0)
-        .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(disk("writing", &path))?;
+        .map_err(|error| disk(&path, &error))?;
     Ok(file)
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

@@ -413,3 +413,7 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Blocks<'a, I> {
         self.rest.is_empty() && self.ahead.is_none()
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -118,11 +118,19 @@ impl Maildir {
     }
 
     fn make_directories(&self) -> io::Result<()> {
-        for part in ["tmp", "new", "cur", "envelopes"] {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(self.directory.join(part))?;
+        let parts = ["tmp", "new", "cur", "envelopes"].map(|part| self.directory.join(part));
+        if parts.iter().all(|part| part.is_dir()) {
+            return Ok(());
+        }
+        let ancestors: Vec<&Path> = self.directory.ancestors().collect();
+        let there = ancestors.iter().position(|ancestor| ancestor.is_dir());
+        for part in &parts {
+            DirBuilder::new().recursive(true).mode(0o700).create(part)?;
+        }
+        // A synced file in a directory whose own name is not on disk is lost with it.
+        for ancestor in ancestors.iter().take(there.map_or(usize::MAX, |at| at + 1)) {
+            let empty = ancestor.as_os_str().is_empty();
+            sync_directory(if empty { Path::new(".") } else { ancestor })?;
         }
         Ok(())
     }

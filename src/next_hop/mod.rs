@@ -133,12 +133,16 @@ impl NextHop {
         }
     }
 
-    /// Makes sure that it can be reached now, over an idle or a new connection; makes a maildir's directories.
+    /// Makes sure that it can be reached: an idle connection that is still open, else a new one; makes a maildir's
+    /// directories.
     pub async fn reach(&self) -> Result<Extensions, Unreachable> {
         match &self.way {
             Way::Server(pool) => {
                 let mut slot = pool.slot(None).await?;
-                let (connection, _) = slot.connection(None).await?;
+                let (mut connection, used) = slot.connection(None).await?;
+                if used && connection.quiet(Step::Connect).await.is_err() {
+                    connection = slot.replacement(None).await?;
+                }
                 let extensions = connection.extensions().clone();
                 slot.keep(connection);
                 Ok(extensions)

@@ -141,6 +141,9 @@ pub(super) async fn open(
     until: Option<Instant>,
 ) -> Result<Opening, Unreachable> {
     let (mut connection, used) = slot.connection(until).await?;
+    if used {
+        slot.pool().counters.connections_reused.one();
+    }
     let mut said = say(ask, &mut connection, until).await;
     if used
         && said

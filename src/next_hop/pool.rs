@@ -117,9 +117,8 @@ impl Pool {
     }
 
     fn pop_idle(&self) -> Option<Box<Connection>> {
-        let idle = lock(&self.idle).pop()?;
-        // The youngest is on top. When it is too old all are, and `tend` ends them.
-        (idle.since.elapsed() < self.settings.limits.idle()).then_some(idle.connection)
+        // The youngest is on top. One that has lain too long and was closed for it is found stale and replaced.
+        lock(&self.idle).pop().map(|idle| idle.connection)
     }
 
     async fn open(&self, until: Option<Instant>) -> Result<Box<Connection>, Unreachable> {
@@ -144,10 +143,7 @@ impl Slot {
         until: Option<Instant>,
     ) -> Result<(Box<Connection>, bool), Unreachable> {
         match self.connection.take().or_else(|| self.pool.pop_idle()) {
-            Some(connection) => {
-                self.pool.counters.connections_reused.one();
-                Ok((connection, true))
-            }
+            Some(connection) => Ok((connection, true)),
             None => Ok((self.pool.open(until).await?, false)),
         }
     }

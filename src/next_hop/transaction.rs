@@ -167,19 +167,25 @@ impl ServerTransaction {
 
     /// RCPT for each, one reply for each.
     pub(super) async fn rcpts(&mut self, rcpts: &[Rcpt]) -> Vec<Reply> {
-        let connection = match &mut self.state {
+        // Out of the state while replies are owed: whoever drops this future half-way leaves a lost transaction behind,
+        // not one whose next reply belongs to the command before.
+        let mut connection = match std::mem::replace(&mut self.state, State::Lost) {
             State::Open(connection) => connection,
-            State::Declined(reply) => return vec![reply.clone(); rcpts.len()],
+            State::Declined(reply) => {
+                let each = vec![reply.clone(); rcpts.len()];
+                self.state = State::Declined(reply);
+                return each;
+            }
             State::Lost => return vec![replies::connection_lost(); rcpts.len()],
         };
         let (mut commands, mut dropped) = (Vec::new(), Vec::new());
-        let refusals = rcpt_commands(rcpts, connection, self.utf8, &mut commands, &mut dropped);
+        let refusals = rcpt_commands(rcpts, &connection, self.utf8, &mut commands, &mut dropped);
         let mut exchange: Exchange = connection.exchange(&commands, None).await;
         let pool = self.slot.pool();
         let mut missing = replies::connection_lost();
-        if let Some(error) = exchange.broken.take() {
-            missing = pool.note(error).to_reply();
-            self.state = State::Lost;
+        match exchange.broken.take() {
+            Some(error) => missing = pool.note(error).to_reply(),
+            None => self.state = State::Open(connection),
         }
         for dropped in dropped {
             dropped.count(&pool.counters);
@@ -296,6 +302,11 @@ impl ServerTransaction {
                 Err(error) => {
                     pool.note(error);
                     usable = false;
+                    let forward_paths = self.accepted.saturating_sub(fates.len());
+                    tracing::warn!(
+                        forward_paths,
+                        "no answer to the dot: what is sent again may arrive twice"
+                    );
                     fates.resize(expected, Fate::Unknown(replies::no_answer_to_dot()));
                 }
             }

@@ -16,7 +16,7 @@ pub mod import;
 pub mod keys;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -313,7 +313,8 @@ impl Register {
         &self,
         work: impl FnOnce(&mut Writing, &Keys) -> Result<T, RegisterError>,
     ) -> Result<T, RegisterError> {
-        let mut slot = self.writer.lock().map_err(|_| RegisterError::Interrupted)?;
+        // After a panic the slot is empty, since what stood in it was taken out before.
+        let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut writing = match slot.take() {
             Some(writing) if self.database.is_current(&writing) => writing,
             _ => self.database.open_for_writing()?,

@@ -21,9 +21,9 @@ use super::survey::{Survey, survey};
 use crate::consent::{Action, Reason, Standing, Subject, WithdrawalLink};
 use crate::mime::splice::Spliced;
 use crate::mime::trace;
-use crate::pixel::rules::Rules;
-use crate::register::Register;
-use crate::register::keys::Keys;
+use crate::pixel::Rules;
+use crate::register::{Keys, Register};
+
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 
@@ -47,6 +47,8 @@ pub struct Examiner {
     pub streams: Streams,
     /// Detection rules, without those that are switched off.
     pub rules: Arc<Rules>,
+    /// Names of those that are switched off.
+    pub rules_disabled: Vec<String>,
     /// The consent register.
     pub register: Arc<Register>,
     /// The keys that make subjects.
@@ -83,6 +85,8 @@ pub struct Examined<'a> {
     pub stream: &'a Stream,
     /// Whether decisions only look on, for those outside the share.
     pub shadow: Option<&'a Shadow>,
+    /// When the register answered; `None` when it did not.
+    pub looked_up_at: Option<Timestamp>,
     /// One for each forward-path.
     pub recipients: Vec<Recipient>,
     /// Recipients with the same treatment.
@@ -198,15 +202,14 @@ impl Examiner {
                 Ok(standings) => standings.get(index).ok_or(Reason::StoreUnavailable),
                 Err(reason) => Err(*reason),
             };
-            let decisions: Vec<Decision> = survey
-                .matters()
+            let matters = survey.matters();
+            let decisions: Vec<Decision> = matters
                 .map(|matter| decide(matter, asked, &facts))
                 .collect();
             let enforced = enforced(shadow, subject);
-            treatments.push(if enforced {
-                treatment(&decisions, &survey.places, &facts)
-            } else {
-                Treatment::untouched()
+            treatments.push(match enforced {
+                true => treatment(&decisions, &survey.places, &facts),
+                false => Treatment::untouched(),
             });
             recipients.push(Recipient {
                 subject: *subject,
@@ -218,13 +221,16 @@ impl Examiner {
             MixedConsent::Split => group(&treatments),
             MixedConsent::Strictest => strictest(&treatments),
         };
+        let looked_up_at = standings.as_ref().ok().map(|_| Timestamp::now());
+        let variants = Vec::new();
         let mut examined = Examined {
             survey,
             stream,
             shadow,
+            looked_up_at,
             recipients,
             groups,
-            variants: Vec::new(),
+            variants,
         };
         examined.note_strictest();
         self.make_variants(case, &mut examined);

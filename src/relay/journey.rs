@@ -26,6 +26,8 @@ pub struct Journey {
     pub mail: Mail,
     /// Every RCPT that was answered 250.
     pub rcpts: Vec<Rcpt>,
+    /// Which attempt at it this is, from 1.
+    pub attempt: u32,
 }
 
 impl Journey {
@@ -64,7 +66,7 @@ impl Journey {
         }
         context.update(&[0]);
         context.update(record::message_sha256(message).as_bytes());
-        crate::ledger::chain::hex(context.finish().as_ref())
+        record::hex(context.finish().as_ref())
     }
 
     /// The entry that is written ahead: everybody is owed their copy.
@@ -98,6 +100,7 @@ impl Journey {
             client: (**client).clone(),
             mail: envelope.mail(),
             rcpts: envelope.owed(Owes::Delivery).map(Recipient::rcpt).collect(),
+            attempt: envelope.attempts.saturating_add(2),
         })
     }
 }

@@ -113,8 +113,14 @@ impl Relay {
         };
         if let Some(reply) = self.refusal_for_all(journey, &judged) {
             let fates = vec![None; journey.rcpts.len()];
-            self.conclude(journey, &judged.intended, &fates, &judged.aside)
-                .await;
+            self.conclude(
+                journey,
+                judged.intended,
+                &fates,
+                &judged.aside,
+                Some(reply.code()),
+            )
+            .await;
             return self.refuse(journey, live, reply).await;
         }
         let keeper = match journey.client.protocol {
@@ -128,10 +134,14 @@ impl Relay {
             deadline,
         };
         let delivery = self.deliver(journey, load, live, keeper).await;
-        let answer = self.settle(journey, &judged.aside, delivery, keeper).await;
-        self.conclude(journey, &judged.intended, &answer.1, &judged.aside)
+        let (answer, fates) = self.settle(journey, &judged.aside, delivery, keeper).await;
+        let answered = match &answer {
+            Answer::One(reply) => Some(reply.code()),
+            Answer::Each(_) => None,
+        };
+        self.conclude(journey, judged.intended, &fates, &judged.aside, answered)
             .await;
-        answer.0
+        answer
     }
 
     /// Survey, decide, strip and the intent. An error is the reply for every forward-path: nothing may be sent.
@@ -142,47 +152,14 @@ impl Relay {
             case.hold_over = true;
             examined = self.examiner.examine(&case).await?;
         }
-        let seq = match self.intend(journey, message, &examined).await {
-            Ok(seq) => Some(seq),
-            Err(error) => {
-                tracing::error!(id = %journey.id, %error, "no line in the ledger: nothing is kept");
-                case.ledger = false;
-                examined = self.examiner.examine(&case).await?;
-                None
-            }
-        };
-        self.remark(journey, &examined);
-        let subjects = examined
-            .recipients
-            .iter()
-            .map(|recipient| recipient.subject)
-            .collect();
-        let mut judged = Judged {
-            parcels: Vec::new(),
-            aside: BTreeMap::new(),
-            intended: record::Intended { seq, subjects },
-        };
-        for (group, variant) in examined.groups.into_iter().zip(examined.variants) {
-            let reply = match (&group.treatment, variant) {
-                (Treatment::Forward { .. }, Some(variant)) => {
-                    judged.parcels.push(Parcel {
-                        recipients: group.recipients,
-                        variant,
-                    });
-                    continue;
-                }
-                (Treatment::Rejected(cause), _) => replies::rejected(&cause.to_string()),
-                (Treatment::Held(cause), _) => replies::held(&cause.to_string()),
-                (Treatment::Forward { .. }, None) => replies::internal_fault(),
-            };
-            judged.aside.extend(
-                group
-                    .recipients
-                    .into_iter()
-                    .map(|recipient| (recipient, reply.clone())),
-            );
+        if let Err(error) = self.intend(journey, message, &examined).await {
+            tracing::error!(id = %journey.id, %error, "no line in the ledger: nothing is kept");
+            case.ledger = false;
+            examined = self.examiner.examine(&case).await?;
         }
-        Ok(judged)
+        self.remark(journey, &examined);
+        let intended = self.intended(&examined);
+        Ok(parted(examined, intended))
     }
 
     fn case<'a>(&self, journey: &'a Journey, message: &'a Bytes) -> Case<'a> {
@@ -318,4 +295,33 @@ impl Relay {
         }
         (Answer::One(reply), delivery.fates)
     }
+}
+
+/// Parts what is sent from what is not.
+fn parted(examined: Examined<'_>, intended: record::Intended) -> Judged {
+    let mut judged = Judged {
+        parcels: Vec::new(),
+        aside: BTreeMap::new(),
+        intended,
+    };
+    for (group, variant) in examined.groups.into_iter().zip(examined.variants) {
+        let reply = match (&group.treatment, variant) {
+            (Treatment::Forward { .. }, Some(variant)) => {
+                let recipients = group.recipients;
+                judged.parcels.push(Parcel {
+                    recipients,
+                    variant,
+                });
+                continue;
+            }
+            (Treatment::Rejected(cause), _) => replies::rejected(&cause.to_string()),
+            (Treatment::Held(cause), _) => replies::held(&cause.to_string()),
+            (Treatment::Forward { .. }, None) => replies::internal_fault(),
+        };
+        let aside = group.recipients.into_iter();
+        judged
+            .aside
+            .extend(aside.map(|recipient| (recipient, reply.clone())));
+    }
+    judged
 }

@@ -104,6 +104,7 @@ impl Open {
             client: self.client,
             mail,
             rcpts: self.rcpts,
+            attempt: 1,
         };
         self.relay
             .forward(&journey, Bytes::from(message), self.live)

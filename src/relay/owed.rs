@@ -115,7 +115,7 @@ impl Relay {
             deadline: deadline(self.next_hop.settings().limits.answer_within()),
         };
         let delivery = self.deliver(&journey, load, None, Keeper::Spool).await;
-        self.conclude(&journey, &intended, &delivery.fates, &aside)
+        self.conclude(&journey, intended, &delivery.fates, &aside, None)
             .await;
         for (index, recipient) in copies.into_iter().enumerate() {
             let left = match aside.get(&index) {

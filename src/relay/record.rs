@@ -1,39 +1,38 @@
 //! The ledger lines of one message: intent before effect, outcome after (DESIGN 5 "Ledger", D21).
 //!
-//! Turns decisions into plain values: people become subjects, URLs keyed hashes, a host label that could be a person's own
-//! is hashed too. It must never write an address or URL in clear, and it decides nothing.
+//! Turns decisions into plain values: people become subjects, URLs keyed hashes, hosts what [`Host`] lets stand. It must
+//! never write an address or URL in clear, and it decides nothing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use ring::digest::{Context, SHA256};
 
-use super::decide::Decision;
 use super::examine::{Examined, Recipient};
-use super::plan::Treatment;
+use super::plan::{Cause, Treatment};
 use super::settings::Shadow;
+use super::streams::Declared;
 use super::survey::Found;
 use super::{Journey, Relay};
-use crate::consent::{LookupKey, Subject};
-use crate::ledger::LedgerError;
-use crate::ledger::line::{
-    BlindLine, DecisionLine, FateLine, FindingLine, GroupLine, Intent, Outcome,
+use crate::consent::Subject;
+use crate::ledger::{
+    Decision, Enforcement, Fate as FateLine, Finding, Group, Host, Intent, LedgerError, Outcome,
+    Uninspectable,
 };
 use crate::mime::trace;
 use crate::next_hop::Fate;
+use crate::pixel::Evidence;
+use crate::register::Keys;
 use crate::smtp::reply::Reply;
 
-/// What an outcome line refers back to.
+/// What an outcome line needs of its intent.
 #[derive(Debug, Clone)]
 pub(super) struct Intended {
-    /// Number of the intent line; `None` where the ledger did not take it.
-    pub seq: Option<u64>,
     /// The subject of each forward-path.
     pub subjects: Vec<Subject>,
+    /// Domains whose signature no longer fits a copy that goes out.
+    pub dkim_broken: Vec<Host>,
 }
-
-/// Shortest host label that is taken for a person's own token when letters and digits are mixed in it.
-const TOKEN_LABEL_OCTETS: usize = 16;
 
 impl Relay {
     /// Writes what is about to be done. It is on the disk, not only in the file, where something is kept.
@@ -42,78 +41,101 @@ impl Relay {
         journey: &Journey,
         message: &[u8],
         examined: &Examined<'_>,
-    ) -> Result<u64, LedgerError> {
+    ) -> Result<(), LedgerError> {
         let intent = self.intent(journey, message, examined);
-        self.ledger.intent(intent, examined.keeps()).await
+        self.ledger
+            .intent(intent, examined.keeps())
+            .await
+            .map(|_| ())
     }
 
     /// Writes how it went. A line that cannot be written is logged; the ledger notes the gap.
     pub(super) async fn conclude(
         &self,
         journey: &Journey,
-        intended: &Intended,
+        intended: Intended,
         fates: &[Option<Fate>],
         aside: &BTreeMap<usize, Reply>,
+        answered: Option<u16>,
     ) {
-        let fates = intended
-            .subjects
-            .iter()
-            .enumerate()
-            .map(|(index, subject)| {
-                fate_line(
-                    subject,
-                    fates.get(index).and_then(Option::as_ref),
-                    aside.get(&index),
-                )
-            });
+        let lines = fate_lines(&intended.subjects, fates, aside);
+        tracing::info!(id = %journey.id, fates = %in_words(&lines), "done");
         let outcome = Outcome {
             id: journey.id.to_string(),
-            intent: intended.seq,
-            fates: fates.collect(),
+            attempt: journey.attempt,
+            fates: lines,
+            answered,
+            dkim_broken: intended.dkim_broken,
         };
-        tracing::info!(id = %journey.id, fates = %in_words(&outcome.fates), "done");
         if let Err(error) = self.ledger.outcome(outcome).await {
             tracing::error!(id = %journey.id, %error, "the outcome is not in the ledger");
         }
     }
 
     fn intent(&self, journey: &Journey, message: &[u8], examined: &Examined<'_>) -> Intent {
-        let key = self.examiner.keys.lookup();
+        let keys = &self.examiner.keys;
         let survey = &examined.survey;
+        let message_id = survey.header.message_id.as_deref();
+        let findings = survey.findings.iter().enumerate();
+        let uninspectable = survey.uninspectable().map(|(part, why)| Uninspectable {
+            part: part_word(part),
+            reason: why.as_str().to_owned(),
+        });
+        let out_of_scope = survey.out_of_scope.iter();
         Intent {
             id: journey.id.to_string(),
-            session: journey.client.session.clone(),
+            attempt: journey.attempt,
             listener: journey.client.listener.clone(),
             stream: examined.stream.name.clone(),
-            controller: examined.stream.controller.clone(),
             stream_kind: examined.stream.kind.to_string(),
-            enforcement: enforcement(examined.shadow),
+            controller: examined.stream.controller.clone(),
+            profile: None,
             message_sha256: message_sha256(message),
-            message_id: survey
-                .header
-                .message_id
-                .as_deref()
-                .map(|id| keyed(key, "message-id", id)),
-            findings: survey
-                .findings
-                .iter()
-                .enumerate()
-                .map(|(n, found)| finding_line(key, n, found))
+            message_octets: message.len() as u64,
+            message_id_hash: message_id.map(|id| keys.ledger_hash("message-id", id.as_bytes())),
+            enforcement: self.enforcement(examined.shadow),
+            looked_up_at: examined.looked_up_at,
+            findings: findings
+                .map(|(n, found)| finding_line(keys, n, found, examined))
                 .collect(),
-            uninspectable: survey
-                .uninspectable()
-                .map(|(part, why)| BlindLine {
-                    part: part.to_string(),
-                    why: why.as_str().to_owned(),
-                })
-                .collect(),
-            out_of_scope: survey
-                .out_of_scope
-                .iter()
-                .map(|(why, count)| ((*why).to_owned(), *count))
-                .collect(),
-            dkim: survey.header.dkim.clone(),
             groups: groups(examined),
+            uninspectable: uninspectable.collect(),
+            out_of_scope: out_of_scope
+                .map(|(why, count)| ((*why).to_owned(), *count as u64))
+                .collect(),
+            dkim_domains: dkim(keys, survey.header.dkim.iter()),
+        }
+    }
+
+    fn enforcement(&self, shadow: Option<&Shadow>) -> Enforcement {
+        let examiner = &self.examiner;
+        Enforcement {
+            mode: if shadow.is_some() {
+                "shadow"
+            } else {
+                "enforce"
+            }
+            .to_owned(),
+            shadow_until: shadow.map(|shadow| shadow.shadow_until.to_string()),
+            by: shadow.map(|shadow| shadow.by.clone()),
+            share_percent: shadow.map(|shadow| shadow.share_percent),
+            strip_all: examiner.stops.strip_all,
+            hold_edits: examiner.stops.hold_edits,
+            rules_disabled: examiner.rules_disabled.clone(),
+        }
+    }
+
+    /// What the outcome will need.
+    pub(super) fn intended(&self, examined: &Examined<'_>) -> Intended {
+        let recipients = examined.recipients.iter();
+        let changed = examined
+            .groups
+            .iter()
+            .any(|group| group.treatment.changes());
+        let domains = examined.survey.header.dkim.iter().filter(|_| changed);
+        Intended {
+            subjects: recipients.map(|recipient| recipient.subject).collect(),
+            dkim_broken: dkim(&self.examiner.keys, domains),
         }
     }
 }
@@ -124,114 +146,153 @@ pub(super) fn message_sha256(message: &[u8]) -> String {
     for piece in trace::without_trace(message) {
         context.update(piece);
     }
-    crate::ledger::chain::hex(context.finish().as_ref())
+    hex(context.finish().as_ref())
 }
 
-fn enforcement(shadow: Option<&Shadow>) -> String {
-    match shadow {
-        None => "enforce".to_owned(),
-        Some(shadow) => format!(
-            "shadow until {} by {}, {} percent enforced",
-            shadow.shadow_until, shadow.by, shadow.share_percent
-        ),
-    }
+/// Lower-case hex.
+pub fn hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |mut hex, octet| {
+        let _ = write!(hex, "{octet:02x}");
+        hex
+    })
 }
 
-fn finding_line(key: &LookupKey, n: usize, found: &Found) -> FindingLine {
+/// A host as it may be written down: a label that could be a person's own token is hashed.
+pub fn shown_host(keys: &Keys, host: &str) -> Host {
+    Host::new(host, |label| keys.ledger_hash("host", label.as_bytes()))
+}
+
+/// A URL as it may be written down.
+pub fn shown_url(keys: &Keys, url: &str) -> String {
+    keys.ledger_hash("url", url.as_bytes())
+}
+
+fn dkim<'a>(keys: &Keys, domains: impl Iterator<Item = &'a String>) -> Vec<Host> {
+    domains.map(|domain| shown_host(keys, domain)).collect()
+}
+
+/// A disputed part is written `1.2?` for people; the ledger takes words only.
+fn part_word(part: &str) -> String {
+    part.replace('?', "-disputed")
+}
+
+fn number(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn finding_line(keys: &Keys, n: usize, found: &Found, examined: &Examined<'_>) -> Finding {
     let finding = &found.finding;
-    FindingLine {
-        n,
-        part: found.path.clone(),
-        line: finding.line,
-        vector: finding.vector.to_string(),
-        host: shown_host(key, &finding.host),
-        url: keyed(key, "url", &finding.url),
-        verdict: finding.verdict.to_string(),
-        evidence: finding.evidence.iter().map(ToString::to_string).collect(),
-        treatment: finding.treatment.to_string(),
+    let purposes = match examined.stream.declared(&finding.host) {
+        Declared::Purposes(purposes) => purposes.iter().map(ToString::to_string).collect(),
+        Declared::Undeclared => Vec::new(),
+    };
+    Finding {
+        n: number(n),
+        part: part_word(&found.path),
+        line: finding.line as u64,
+        vector: finding.vector.as_str().to_owned(),
+        host: shown_host(keys, &finding.host),
+        url_hash: shown_url(keys, &finding.url),
+        evidence: finding.evidence.iter().map(evidence).collect(),
+        verdict: finding.verdict.as_str().to_owned(),
+        treatment: finding.treatment.as_str().to_owned(),
+        purposes,
     }
 }
 
-/// A host as it may be written down: `abcd1234abcd1234.t.example` names a person as surely as an address does.
-pub fn shown_host(key: &LookupKey, host: &str) -> String {
-    let mut shown = String::with_capacity(host.len());
-    for (index, label) in host.split('.').enumerate() {
-        if index > 0 {
-            shown.push('.');
-        }
-        let mixed = label.bytes().any(|octet| octet.is_ascii_digit())
-            && label.bytes().any(|octet| octet.is_ascii_alphabetic());
-        if label.len() >= TOKEN_LABEL_OCTETS && mixed || label.len() >= 2 * TOKEN_LABEL_OCTETS {
-            let hash = keyed(key, "host", label);
-            let _ = write!(shown, "~{}", hash.get(..8).unwrap_or_default());
-        } else {
-            shown.push_str(label);
-        }
+/// One piece of evidence in words: its reason code, and which rule or which size.
+pub fn evidence(evidence: &Evidence) -> String {
+    match evidence {
+        Evidence::KnownEndpoint { rule, .. } => format!("{}:{rule}", evidence.as_str()),
+        Evidence::Tiny { width, height } => format!("{}:{width}x{height}", evidence.as_str()),
     }
-    shown
 }
 
-/// A keyed hash of something that may name a person, hex; `what` keeps kinds apart.
-pub fn keyed(key: &LookupKey, what: &str, value: &str) -> String {
-    crate::ledger::chain::hex(key.hash(what, value).get(..16).unwrap_or_default())
-}
-
-/// Recipients with the same copy and the same decisions stand on one line.
-fn groups(examined: &Examined<'_>) -> Vec<GroupLine> {
-    let mut lines: Vec<(&[Decision], GroupLine)> = Vec::new();
+/// Recipients with the same copy and the same decisions stand in one group of the line.
+fn groups(examined: &Examined<'_>) -> Vec<Group> {
+    let mut lines: Vec<(&Recipient, Group)> = Vec::new();
     for group in &examined.groups {
-        let copy = copy_word(&group.treatment);
         let first = lines.len();
-        for recipient in group
-            .recipients
-            .iter()
-            .filter_map(|index| examined.recipients.get(*index))
-        {
+        let recipients = group.recipients.iter();
+        for recipient in recipients.filter_map(|index| examined.recipients.get(*index)) {
             let subject = recipient.subject.to_string();
-            let same = lines.iter_mut().skip(first).find(|(decisions, line)| {
-                *decisions == recipient.decisions && line.enforced == recipient.enforced
+            let same = lines.iter_mut().skip(first).find(|(other, _)| {
+                other.decisions == recipient.decisions && other.enforced == recipient.enforced
             });
             match same {
                 Some((_, line)) => line.subjects.push(subject),
-                None => lines.push((&recipient.decisions, group_line(recipient, subject, copy))),
+                None => {
+                    let line = group_line(recipient, subject, &group.treatment, examined);
+                    lines.push((recipient, line));
+                }
             }
         }
     }
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
-fn group_line(recipient: &Recipient, subject: String, copy: &str) -> GroupLine {
-    let decisions = recipient.decisions.iter().map(|decision| DecisionLine {
+fn group_line(
+    recipient: &Recipient,
+    subject: String,
+    treatment: &Treatment,
+    examined: &Examined<'_>,
+) -> Group {
+    let findings = recipient
+        .decisions
+        .iter()
+        .take(examined.survey.findings.len());
+    let decisions = findings.enumerate().map(|(n, decision)| Decision {
+        finding: number(n),
         action: decision.action.to_string(),
         basis: decision.basis.map(|basis| basis.to_string()),
         reason: decision.reason.map(|reason| reason.to_string()),
-        proof: (!decision.proofs.is_empty()).then(|| {
-            decision
-                .proofs
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(" ")
-        }),
+        records: decision.proofs.iter().map(ToString::to_string).collect(),
     });
-    GroupLine {
+    let (copy, cause) = match treatment {
+        Treatment::Forward { .. } if treatment.changes() => ("stripped", None),
+        Treatment::Forward { .. } => ("unchanged", None),
+        Treatment::Held(cause) => ("held", Some(cause)),
+        Treatment::Rejected(cause) => ("rejected", Some(cause)),
+    };
+    Group {
         subjects: vec![subject],
-        enforced: recipient.enforced,
         copy: copy.to_owned(),
+        reason: cause.map(cause_word),
+        shadow: !recipient.enforced,
         decisions: decisions.collect(),
     }
 }
 
-fn copy_word(treatment: &Treatment) -> &'static str {
-    match treatment {
-        Treatment::Forward { .. } if treatment.changes() => "changed",
-        Treatment::Forward { .. } => "untouched",
-        Treatment::Held(_) => "held",
-        Treatment::Rejected(_) => "rejected",
+fn cause_word(cause: &Cause) -> String {
+    match cause.uninspectable {
+        Some(why) => format!("uninspectable:{}", why.as_str()),
+        None => cause.reason.to_string(),
     }
 }
 
-fn fate_line(subject: &Subject, fate: Option<&Fate>, aside: Option<&Reply>) -> FateLine {
+fn fate_lines(
+    subjects: &[Subject],
+    fates: &[Option<Fate>],
+    aside: &BTreeMap<usize, Reply>,
+) -> Vec<FateLine> {
+    let mut lines: Vec<FateLine> = Vec::new();
+    for (index, subject) in subjects.iter().enumerate() {
+        let line = fate_line(fates.get(index).and_then(Option::as_ref), aside.get(&index));
+        let same = lines.iter_mut().find(|other| {
+            other.fate == line.fate && other.code == line.code && other.status == line.status
+        });
+        match same {
+            Some(other) => other.subjects.push(subject.to_string()),
+            None => lines.push(FateLine {
+                subjects: vec![subject.to_string()],
+                ..line
+            }),
+        }
+    }
+    lines
+}
+
+fn fate_line(fate: Option<&Fate>, aside: Option<&Reply>) -> FateLine {
     let (word, reply) = match (fate, aside) {
         (_, Some(reply)) if reply.code() >= 500 => ("rejected", Some(reply)),
         (_, Some(reply)) => ("held", Some(reply)),
@@ -242,21 +303,16 @@ fn fate_line(subject: &Subject, fate: Option<&Fate>, aside: Option<&Reply>) -> F
         (None, None) => ("not_begun", None),
     };
     FateLine {
-        subject: subject.to_string(),
         fate: word.to_owned(),
         code: reply.map(Reply::code),
         status: reply.and_then(Reply::enhanced).map(str::to_owned),
+        subjects: Vec::new(),
     }
 }
 
 fn in_words(fates: &[FateLine]) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for fate in fates {
-        *counts.entry(fate.fate.as_str()).or_default() += 1;
-    }
-    counts
+    let words = fates
         .iter()
-        .map(|(word, count)| format!("{word}={count}"))
-        .collect::<Vec<_>>()
-        .join(" ")
+        .map(|fate| format!("{}={}", fate.fate, fate.subjects.len()));
+    words.collect::<Vec<_>>().join(" ")
 }

@@ -147,24 +147,13 @@ fn us() -> String {
 
 /// `enforcement`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "toml::Value")]
 pub enum Enforcement {
-    /// The word `enforce`.
-    Word(EnforceWord),
+    /// The word `enforce`, or nothing said: decisions act.
+    #[default]
+    Enforce,
     /// `{ shadow_until = DATE, by = "name", share_percent = N }`.
     Shadow(Shadow),
-    /// Not said: enforce.
-    #[default]
-    #[serde(skip)]
-    Unsaid,
-}
-
-/// The one word `enforcement` takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EnforceWord {
-    /// Decisions act.
-    Enforce,
 }
 
 /// Report first: everything is decided and recorded, the original goes out, until a day.
@@ -172,22 +161,60 @@ pub enum EnforceWord {
 #[serde(deny_unknown_fields)]
 pub struct Shadow {
     /// The last day (UTC) of looking on, at most 31 days ahead.
+    #[serde(deserialize_with = "day")]
     pub shadow_until: jiff::civil::Date,
     /// Who decided that.
     pub by: String,
-    /// Percent of subjects that are enforced all the same, by subject hash.
+    /// Percent of subjects that are enforced all the same.
     #[serde(default)]
     pub share_percent: u8,
 }
 
+impl TryFrom<toml::Value> for Enforcement {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        match value {
+            toml::Value::String(word) if word == "enforce" => Ok(Self::Enforce),
+            table @ toml::Value::Table(_) => table
+                .try_into()
+                .map(Self::Shadow)
+                .map_err(|error| error.message().to_owned()),
+            _ => Err("write \"enforce\" or { shadow_until = DATE, by = \"name\" }".to_owned()),
+        }
+    }
+}
+
+/// A TOML date, without quotes.
+fn day<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<jiff::civil::Date, D::Error> {
+    let text = toml::value::Datetime::deserialize(deserializer)?.to_string();
+    text.parse()
+        .map_err(|_| serde::de::Error::custom(format!("`{text}` is not a day; write 2026-12-31")))
+}
+
 /// `withdrawal_link`.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(try_from = "toml::Value")]
 pub enum WithdrawalLink {
     /// A link in the HTML part starts with this prefix, or nothing is kept.
     Checked(CheckedLink),
     /// The recipient withdraws elsewhere; the operator says where and why.
     Elsewhere(ElsewhereLink),
+}
+
+impl TryFrom<toml::Value> for WithdrawalLink {
+    type Error = String;
+
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        let said = |error: toml::de::Error| error.message().to_owned();
+        let is_checked = value.get("url_prefix").is_some();
+        match is_checked {
+            true => value.try_into().map(Self::Checked).map_err(said),
+            false => value.try_into().map(Self::Elsewhere).map_err(|error| {
+                format!("{}; write {{ url_prefix = \"https://…\" }} or {{ elsewhere = \"where and why\" }}", error.message())
+            }),
+        }
+    }
 }
 
 /// `withdrawal_link = { url_prefix = "https://…" }`.
@@ -215,7 +242,7 @@ impl Stream {
             controller: "default".to_owned(),
             kind: StreamKind::Marketing,
             listeners: Vec::new(),
-            enforcement: Enforcement::Unsaid,
+            enforcement: Enforcement::Enforce,
             withdrawal_link: None,
             trackers: vec![Tracker {
                 hosts: vec!["*".to_owned()],

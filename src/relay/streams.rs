@@ -93,7 +93,7 @@ impl Stream {
     pub fn shadow(&self, today: Date) -> Option<&Shadow> {
         match &self.enforcement {
             Enforcement::Shadow(shadow) if today <= shadow.shadow_until => Some(shadow),
-            Enforcement::Shadow(_) | Enforcement::Word(_) | Enforcement::Unsaid => None,
+            Enforcement::Shadow(_) | Enforcement::Enforce => None,
         }
     }
 }

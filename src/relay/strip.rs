@@ -14,7 +14,7 @@ use crate::consent::{Reason, StreamKind};
 use crate::mime::splice::{Splice, Spliced, same_outside};
 use crate::mime::transfer_encoding::decode;
 use crate::mime::tree::same_tree;
-use crate::pixel::rules::Rules;
+use crate::pixel::Rules;
 
 /// Why a message is refused whose signature by somebody else may not be broken (`existing_signature = "refuse"`).
 pub(super) const SIGNATURE: Cause = Cause {
@@ -176,10 +176,10 @@ fn examine_again(
 }
 
 /// What makes a finding the same before and after: its part, what loads it, and from where.
-fn mark(found: &Found) -> (&str, String, &str) {
+fn mark(found: &Found) -> (&str, &str, &str) {
     (
         &found.path,
-        found.finding.vector.to_string(),
+        found.finding.vector.as_str(),
         &found.finding.url,
     )
 }

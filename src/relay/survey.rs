@@ -12,7 +12,7 @@ use crate::mime;
 use crate::mime::transfer_encoding::Encoding;
 use crate::mime::tree::{Disposition, Kind, OutOfScope, Part, Scope, Tree, Unread};
 use crate::pixel::Finding;
-use crate::pixel::rules::Rules;
+use crate::pixel::Rules;
 
 mod header;
 mod part;

@@ -34,6 +34,21 @@ async fn reach_tells_what_was_announced_and_keeps_the_connection() {
 }
 
 #[tokio::test]
+async fn reach_does_not_trust_a_connection_that_was_closed() {
+    let hop = IllMannered::start(
+        Script::smtp().rule(Rule::on(Verb::Ehlo, [Act::say("250 hi"), Act::Close]).times(1)),
+    );
+    let next_hop = smtp(&hop);
+    next_hop.reach().await.unwrap();
+    assert!(hop.wait_all_closed(Duration::from_secs(5)));
+    // The runtime learns of the close when it next looks at its sockets.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(next_hop.reach().await.unwrap().dsn);
+    assert_eq!(hop.connections(), 2);
+    assert_eq!(next_hop.counters().connections_reused.get(), 0);
+}
+
+#[tokio::test]
 async fn nobody_listening_is_451_and_counted() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -303,6 +303,29 @@ async fn a_connection_lost_among_the_verdicts_is_said_to_each() {
 }
 
 #[tokio::test]
+async fn verdicts_given_up_half_way_leave_no_transaction_to_go_on_with() {
+    let stall = Act::Stall(Duration::from_millis(500));
+    let hop = IllMannered::start(Script::smtp().rule(Rule::on(Verb::Rcpt, [stall]).times(1)));
+    let next_hop = smtp(&hop);
+    let (mut transit, _) = next_hop.begin(&mail(), &Xforward::default()).await.unwrap();
+    let rcpts = ["a@x.example", "b@x.example"].map(rcpt);
+    let asking = transit.rcpts(&rcpts);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(100), asking)
+            .await
+            .is_err()
+    );
+    assert_eq!(codes(&transit.rcpts(&rcpts).await), [451, 451]);
+    drop(transit.reset().await);
+    assert!(
+        hop.wait_all_closed(Duration::from_secs(5)),
+        "closed, not reused"
+    );
+    let reset = hop.commands().contains(&"RSET".to_owned());
+    assert!(!reset, "its reply could not be told from that to RCPT");
+}
+
+#[tokio::test]
 async fn no_text_of_a_reply_about_us_reaches_the_client() {
     let hop = IllMannered::start(
         Script::smtp().at(Verb::Mail, [Act::say("530 5.7.0 log in at secret.example")]),

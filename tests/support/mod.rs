@@ -253,7 +253,12 @@ pub(crate) struct Client {
 impl Client {
     /// Connects; the greeting is not read.
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
+        Self::connect_if_open(address).expect("a connection")
+    }
+
+    /// Connects, where somebody listens.
+    pub(crate) fn connect_if_open(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
         stream.set_nodelay(true).expect("TCP_NODELAY");
         stream
             .set_read_timeout(Some(PATIENCE))
@@ -262,7 +267,7 @@ impl Client {
             .set_write_timeout(Some(PATIENCE))
             .expect("a write timeout");
         let reader = BufReader::new(stream.try_clone().expect("the same connection"));
-        Self { stream, reader }
+        Some(Self { stream, reader })
     }
 
     /// Writes these octets in one write. The other side may have closed: what it said is read afterwards.

@@ -54,24 +54,22 @@ pub(super) fn splices(
 ) -> Result<Vec<Splice>, SpliceError> {
     let mut places = Places::new(raw);
     let mut splices: Vec<Splice> = Vec::new();
-    let mut column = (0, 0);
+    // Raw end of the patch before, and the octets of its output line up to there.
+    let mut written: Option<(usize, usize)> = None;
     for patch in patches(decoded, edits) {
         let mut range = places.of(&patch.groups).ok_or(SpliceError::OtherBody)?;
         if patch.to_end {
             range.end = places.end_of_symbols().max(range.start);
         }
         let line_start = line_start(raw, range.start);
-        let before = match splices.last() {
-            // An earlier patch stands on the same line.
-            Some(last) if last.range.end >= line_start && last.range.end > 0 => {
-                column.1 + (range.start - column.0)
-            }
+        let before = match written {
+            Some((end, column)) if end >= line_start => column + range.start.saturating_sub(end),
             _ => range.start - line_start,
         };
         let text = STANDARD.encode(&patch.decoded);
         let replacement = lay_out(raw, &range, before, text.as_bytes());
         let last_line = memrchr(b'\n', &replacement);
-        let written = match last_line {
+        let column = match last_line {
             Some(newline) => replacement.len() - newline - 1,
             None => before + replacement.len(),
         };
@@ -80,7 +78,7 @@ pub(super) fn splices(
             // Nothing is left of the line: its end goes too, since some decoders stop at an empty line.
             range.end += 2;
         }
-        column = (range.end, written);
+        written = Some((range.end, column));
         splices.push(Splice::new(range, replacement));
     }
     Ok(splices)
@@ -109,8 +107,8 @@ fn patches(decoded: &[u8], edits: Vec<Edit>) -> Vec<Patch> {
         text_of_patch.extend_from_slice(&text);
         let mut end = range.end;
         let last_group = |end: usize| end.div_ceil(3).max(first + 1).min(total);
-        while let Some((next, text)) =
-            edits.next_if(|(next, _)| group_of(next.start) < last_group(end))
+        while let Some((next, text)) = edits
+            .next_if(|(next, _)| last_group(end) == total || group_of(next.start) < last_group(end))
         {
             text_of_patch.extend_from_slice(decoded.get(end..next.start).unwrap_or_default());
             text_of_patch.extend_from_slice(&text);
@@ -170,6 +168,7 @@ impl<'a> Places<'a> {
         if groups.is_empty() {
             return Some(start..start);
         }
+        self.raw.get(start).filter(|octet| is_symbol(**octet))?;
         match self.of_symbol(groups.end * 4 - 1) {
             Some(last) => Some(start..last + 1),
             // The last group is padded or cut short.

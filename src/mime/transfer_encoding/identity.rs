@@ -57,24 +57,24 @@ fn splits_newline(raw: &[u8], start: usize, end: usize) -> bool {
 /// Where on its output line the next edit stands, given the edits before it.
 #[derive(Default)]
 struct Column {
-    end: usize,
-    column: usize,
+    /// Raw end of the edit before, and the octets of its output line up to there.
+    written: Option<(usize, usize)>,
 }
 
 impl Column {
     fn at(&self, place: usize, line_start: usize) -> usize {
-        match self.end >= line_start && self.end > 0 {
-            true => self.column + (place - self.end),
-            false => place - line_start,
+        match self.written {
+            Some((end, column)) if end >= line_start => column + place.saturating_sub(end),
+            _ => place - line_start,
         }
     }
 
     fn written(&mut self, range: &std::ops::Range<usize>, text: &[u8], column: usize) {
-        self.end = range.end;
-        self.column = match memrchr(b'\n', text) {
+        let column = match memrchr(b'\n', text) {
             Some(newline) => text.len() - newline - 1,
             None => column + text.len(),
         };
+        self.written = Some((range.end, column));
     }
 }
 

@@ -14,6 +14,9 @@ use crate::mime::splice::Splice;
 
 mod token;
 
+/// The most octets an edit takes along on its right: the rest of a CRLF, a literal `=`, a hyphen.
+const TAKEN_ALONG: usize = 3;
+
 use token::{Token, Tokens, What};
 
 /// Decodes as clients do: lower-case escapes, blanks before line ends dropped, broken escapes literal.
@@ -22,6 +25,12 @@ pub(super) fn decode(raw: &[u8]) -> Cow<'_, [u8]> {
         Ok(decoded) => decoded,
         Err(_) => Cow::Owned(Tokens::new(raw).decoded()),
     }
+}
+
+/// The decoded octets as our tokens see them.
+#[cfg(test)]
+pub(super) fn tokens_decoded(raw: &[u8]) -> Vec<u8> {
+    Tokens::new(raw).decoded()
 }
 
 /// Edits as splices between tokens.
@@ -37,20 +46,22 @@ pub(super) fn splices(
         before: Before::default(),
         written: None,
     };
-    joined(edits)
+    joined(decoded, edits)
         .into_iter()
         .map(|(range, text)| patcher.patch(&range, &text))
         .collect()
 }
 
-/// Edits that touch become one, so that at least one octet stands between any two.
-fn joined(edits: Vec<Edit>) -> Vec<Edit> {
+/// Edits that nearly touch become one: what one takes along on its right must not be what the next one edits.
+fn joined(decoded: &[u8], edits: Vec<Edit>) -> Vec<Edit> {
     let mut joined: Vec<Edit> = Vec::with_capacity(edits.len());
     for (range, text) in edits {
         match joined.last_mut() {
-            Some((last, whole)) if last.end == range.start => {
-                last.end = range.end;
+            Some((last, whole)) if range.start - last.end <= TAKEN_ALONG => {
+                let between = decoded.get(last.end..range.start);
+                whole.extend_from_slice(between.unwrap_or_default());
                 whole.extend_from_slice(&text);
+                last.end = range.end;
             }
             _ => joined.push((range, text)),
         }
@@ -70,9 +81,12 @@ struct Before {
 }
 
 impl Before {
-    fn pass(&mut self, token: Token) {
-        let is_dropped = token.what == What::Dropped;
+    fn pass(&mut self, token: Token, raw: &[u8]) {
+        // A soft break without its line end, at the very end: behind it nothing may be written.
+        let is_open = token.what == What::Soft && raw.get(token.raw.end - 1) != Some(&b'\n');
+        let is_dropped = token.what == What::Dropped || is_open;
         match token.what {
+            What::Soft if is_open => {}
             What::Newline | What::Soft => self.stray = None,
             What::Stray => self.stray = Some(token.clone()),
             What::Literal | What::Blank | What::Escape | What::Dropped => {}
@@ -132,18 +146,19 @@ impl Patcher<'_> {
         {
             if let Some(token) = self.tokens.take() {
                 raw_at = token.raw.end;
-                self.before.pass(token);
+                self.before.pass(token, self.raw);
             }
         }
         let mut site = Site {
             raw: raw_at..raw_at,
             decoded: edit.clone(),
         };
-        while self
-            .tokens
-            .peek()
-            .is_some_and(|next| next.decoded.start < edit.end)
-        {
+        // An `=` that was literal only for the stray one in front of it goes along.
+        let goes_along = |token: &Token| {
+            token.decoded.start < edit.end
+                || token.what == What::Literal && self.raw.get(token.raw.start) == Some(&b'=')
+        };
+        while self.tokens.peek().is_some_and(goes_along) {
             if let Some(token) = self.tokens.take() {
                 site.raw.end = token.raw.end;
                 site.decoded.start = site.decoded.start.min(token.decoded.start);
@@ -230,9 +245,20 @@ impl Patcher<'_> {
         if !rest.is_empty() && joined > LINE_OCTETS && grown && encoder.column > 0 {
             encoder.soft_break();
         }
-        // What followed in the middle of a line may now begin one: never as a delimiter (RFC 2046 5.1.1).
+        // What followed in the middle of a line may now begin one: never as a delimiter (RFC 2046 5.1.1). The escape is
+        // two octets longer than the hyphen, and may be what makes a full line 78 octets long.
         let moved = encoder.column != self.column(range.end) || !encoder.out.is_empty();
-        if encoder.column <= 1 && rest.starts_with(b"-") && moved {
+        let hyphen_before = encoder.column == 1
+            && encoder.out.is_empty()
+            && self
+                .raw
+                .get(..range.start)
+                .is_some_and(|before| before.ends_with(b"-"));
+        let delimits = match encoder.column {
+            0 => rest.starts_with(b"--"),
+            _ => hyphen_before && rest.starts_with(b"-"),
+        };
+        if delimits && moved {
             encoder.escape(b'-');
             range.end += 1;
             self.tokens.take();

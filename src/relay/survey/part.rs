@@ -9,7 +9,7 @@ use crate::mime;
 use crate::mime::charset::{self, charset};
 use crate::mime::transfer_encoding::{Encoding, decode};
 use crate::mime::tree::{ExamineOnly, Kind, Part, Scope, Tree};
-use crate::pixel::rules::Rules;
+use crate::pixel::Rules;
 use crate::pixel::{self, Document, Examination, Finding};
 
 /// Messages inside encodings inside messages that are followed.
@@ -174,7 +174,7 @@ impl Reading {
         first: &mut Option<(Encoding, Vec<Finding>)>,
     ) {
         self.links.extend(examination.links);
-        self.cids.extend(examination.cids);
+        self.cids.extend(examination.parts);
         match first {
             None => {
                 self.findings.clone_from(&examination.findings);
@@ -208,5 +208,16 @@ fn fixed(part: &Part) -> Option<Uninspectable> {
         | Scope::Container
         | Scope::NotRendered
         | Scope::Unread(_) => None,
+    }
+}
+
+impl From<pixel::Uninspectable> for Uninspectable {
+    fn from(why: pixel::Uninspectable) -> Self {
+        match why {
+            pixel::Uninspectable::TokenLimit => Self::TokenLimit,
+            pixel::Uninspectable::Charset => Self::Charset,
+            pixel::Uninspectable::ReadingsDiffer => Self::ReadingsDiffer,
+            pixel::Uninspectable::Size => Self::Size,
+        }
     }
 }
