@@ -232,7 +232,11 @@ fn debts(owed: &[Owed]) -> Vec<Debt> {
 #[track_caller]
 fn assert_reports(hop: &IllMannered, failed: &[Failed]) {
     let reports = reports_of(hop);
-    assert_eq!(reports.len(), usize::from(!failed.is_empty()), "{reports:?}");
+    assert_eq!(
+        reports.len(),
+        usize::from(!failed.is_empty()),
+        "{reports:?}"
+    );
     let Some(report) = reports.first() else {
         return;
     };
@@ -261,7 +265,10 @@ fn assert_reports(hop: &IllMannered, failed: &[Failed]) {
     assert_eq!(named, expected, "{text}");
     // The header comes back, the letter does not; whom it was for besides is nobody's business.
     assert!(text.contains("\r\nSubject: "), "{text}");
-    assert!(!text.contains("Chestnut") && !text.contains(TRACE), "{text}");
+    assert!(
+        !text.contains("Chestnut") && !text.contains(TRACE),
+        "{text}"
+    );
     let cleo_failed = failed.iter().any(|(to, ..)| *to == CLEO);
     assert_eq!(text.contains(CLEO), cleo_failed, "{text}");
 }

@@ -287,6 +287,8 @@ fn a_withdrawal_before_the_retry_of_an_owed_message_is_obeyed() {
         let expected = if kept { [DORA] } else { [ANNA] };
         assert_eq!(paths(&transaction.taken), expected);
     }
-    assert_eq!([ANNA, BEN, DORA].map(|address| copies(&hop, address)), [1; 3]);
+    assert_eq!(
+        [ANNA, BEN, DORA].map(|address| copies(&hop, address)),
+        [1; 3]
+    );
 }
-

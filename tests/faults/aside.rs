@@ -58,7 +58,11 @@ fn held_for_some_is_owed_and_tried_again() {
     };
     let mut served = start(&config);
     let told = Submission::new(&FOUR, blind_letter()).send(served.address());
-    assert!(told.last().starts_with("250 "), "{told:?}\n{}", served.log());
+    assert!(
+        told.last().starts_with("250 "),
+        "{told:?}\n{}",
+        served.log()
+    );
     assert_eq!(count(&hop), FIRST);
     let held: &[Owed] = &[
         (BEN, "delivery", 451, false),

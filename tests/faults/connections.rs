@@ -51,9 +51,7 @@ fn never_reached_is_said_at_the_greeting() {
         .map(|(name, verb, acts)| {
             one(name, Script::smtp().rule(Rule::on(verb, acts))).nothing("421 4.3.2 ")
         })
-        .chain([
-            one("another of us", Script::smtp().also("XPIXELGATE")).nothing("421 4.3.2 "),
-        ])
+        .chain([one("another of us", Script::smtp().also("XPIXELGATE")).nothing("421 4.3.2 ")])
         .collect());
 }
 
@@ -65,9 +63,9 @@ fn gone_after_it_was_reached() {
         let again = Rule::on(verb, acts).connection(2);
         Script::smtp().rule(stale()).rule(again)
     };
-    let rows = unwelcome().into_iter().map(|(name, verb, acts)| {
-        one(name, script(verb, acts)).nothing("451 4.4")
-    });
+    let rows = unwelcome()
+        .into_iter()
+        .map(|(name, verb, acts)| one(name, script(verb, acts)).nothing("451 4.4"));
     let more = [
         one("MAIL closed again", script(Verb::Mail, vec![Act::Close])).nothing("451 4.4.2 "),
         one("MAIL closed once", Script::smtp().rule(stale())).done("250 2.0.0 taken", FIRST),
@@ -178,9 +176,8 @@ fn at_each_verb_of_the_second_of_two_variants() {
             ALL,
             &[],
         ),
-        two("second: DATA 554", at(Verb::Data, says("554 5.7.1 no"))).owing(
-            FIRST, REFUSED, FIRST, refused,
-        ),
+        two("second: DATA 554", at(Verb::Data, says("554 5.7.1 no")))
+            .owing(FIRST, REFUSED, FIRST, refused),
         two("second: RSET refused", {
             // The RSET between the client's own transaction and the first variant: the connection is not trusted again.
             Script::smtp().rule(Rule::on(Verb::Rset, says("500 5.5.1 what")).times(1))

@@ -101,9 +101,8 @@ fn of_the_second_of_two_variants() {
 fn each_of_an_lmtp_next_hop() {
     const CLEO_LATER: &[Owed] = &[(CLEO, "delivery", 451, false)];
     const CLEO_PERHAPS: &[Owed] = &[(CLEO, "delivery", 451, true)];
-    let script = |acts: Vec<Act>| {
-        Script::lmtp().rule(Rule::on(Verb::Dot, acts).containing(CLEO).times(1))
-    };
+    let script =
+        |acts: Vec<Act>| Script::lmtp().rule(Rule::on(Verb::Dot, acts).containing(CLEO).times(1));
     let lmtp = |row: Row| Row {
         protocol: "lmtp",
         submission: Submission {
@@ -126,12 +125,11 @@ fn each_of_an_lmtp_next_hop() {
             ben,
             &[(CLEO, "5.6.0", 554)],
         ),
-        lmtp(one("lmtp: 421 for one", script(vec![Act::say("421 bye"), Act::Close]))).owing(
-            ben,
-            CLEO_LATER,
-            SECOND,
-            &[],
-        ),
+        lmtp(one(
+            "lmtp: 421 for one",
+            script(vec![Act::say("421 bye"), Act::Close]),
+        ))
+        .owing(ben, CLEO_LATER, SECOND, &[]),
         lmtp(one("lmtp: closed before one", script(vec![Act::Close]))).owing(
             ben,
             CLEO_PERHAPS,
@@ -181,8 +179,16 @@ fn each_for_an_lmtp_client() {
         (
             "one of each not accepted again",
             Script::smtp()
-                .rule(Rule::on(Verb::Rcpt, [Act::say("550 5.1.1 gone")]).transaction(2).containing(DORA))
-                .rule(Rule::on(Verb::Rcpt, [Act::say("450 4.2.0 busy")]).transaction(3).containing(CLEO)),
+                .rule(
+                    Rule::on(Verb::Rcpt, [Act::say("550 5.1.1 gone")])
+                        .transaction(2)
+                        .containing(DORA),
+                )
+                .rule(
+                    Rule::on(Verb::Rcpt, [Act::say("450 4.2.0 busy")])
+                        .transaction(3)
+                        .containing(CLEO),
+                ),
             ["250 ", "250 ", "450 4.2.0 busy", "550 5.1.1 gone"],
         ),
     ] {
