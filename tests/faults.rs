@@ -38,7 +38,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use ill_mannered::{Act, IllMannered, Rule, Script, Transaction, Verb};
+use ill_mannered::{Act, IllMannered, Rule, Script, Verb};
 use support::{Config, Served};
 use traffic::*;
 
@@ -177,8 +177,11 @@ impl Row {
             served.kill();
             let spool = eager();
             served.start_again(&Config { spool, ..config });
-            let gone = || owed(&served).is_empty();
-            wait_until("the end of what is owed", &served, gone);
+            let ended = || match self.dead {
+                [] => spool_is_empty(&served),
+                _ => owed(&served).is_empty() && !dead(&served).is_empty(),
+            };
+            wait_until("the end of what is owed", &served, ended);
         }
         let log = served.log();
         assert_eq!(count(&hop), self.later, "copies in the end\n{log}");
@@ -231,7 +234,7 @@ fn debts(owed: &[Owed]) -> Vec<Debt> {
 /// One report for all who failed, or none at all; its fields as RFC 3464 has them.
 #[track_caller]
 fn assert_reports(hop: &IllMannered, failed: &[Failed]) {
-    let reports = reports_of(hop);
+    let reports = reports(hop);
     assert_eq!(
         reports.len(),
         usize::from(!failed.is_empty()),
@@ -271,10 +274,6 @@ fn assert_reports(hop: &IllMannered, failed: &[Failed]) {
     );
     let cleo_failed = failed.iter().any(|(to, ..)| *to == CLEO);
     assert_eq!(text.contains(CLEO), cleo_failed, "{text}");
-}
-
-fn reports_of(hop: &IllMannered) -> Vec<Transaction> {
-    traffic::reports(hop)
 }
 
 /// Final-Recipient, Status and the code of Diagnostic-Code of each block; every one must be Action: failed.

@@ -19,7 +19,7 @@ mod traffic;
 use std::time::{Duration, Instant};
 
 use ill_mannered::{Act, IllMannered, Rule, Script, Verb};
-use support::{Client, Config, Served};
+use support::{Client, Config};
 use traffic::*;
 
 /// The four, with every parameter that DSN knows.
@@ -221,7 +221,7 @@ fn a_withdrawal_is_obeyed_by_the_next_message() {
     client.send(b"EHLO client.example\r\n");
     client.reply();
     // On one and the same session, so that nothing kept per session could hide it.
-    let mut send = |client: &mut Client| {
+    let send = |client: &mut Client| {
         let commands = format!("MAIL FROM:<{SENDER}>\r\nRCPT TO:<{ANNA}>\r\nDATA\r\n");
         client.send(commands.as_bytes());
         for code in ["250", "250", "354"] {

@@ -138,7 +138,17 @@ fn at_each_verb_of_the_first_of_two_variants() {
     run(vec![
         // Nothing had happened yet on a connection that may have been dead: given once more over another.
         two("first: MAIL closed", at(Verb::Mail, closed())).done("250 2.0.0 taken", ALL),
-        two("first: MAIL 550", at(Verb::Mail, says("550 5.1.0 no"))).nothing("550 5.1.0 no"),
+        // Refused before anything was begun: the other variant is asked for itself.
+        two("first: MAIL 550", at(Verb::Mail, says("550 5.1.0 no"))).owing(
+            SECOND,
+            &[
+                (ANNA, "failed_dsn", 550, false),
+                (DORA, "failed_dsn", 550, false),
+            ],
+            SECOND,
+            &[(ANNA, "5.1.0", 550), (DORA, "5.1.0", 550)],
+        ),
+        two("first: MAIL 451", at(Verb::Mail, says("451 4.3.0 later"))).nothing("451 4.3.0 later"),
         two("first: RCPT closed", at(Verb::Rcpt, closed())).nothing("451 4.4.2 "),
         two("first: DATA closed", at(Verb::Data, closed())).nothing("451 4.4.2 "),
         two("first: DATA 451", at(Verb::Data, says("451 4.3.0 later"))).nothing("451 4.3.0 later"),
