@@ -33,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) limits: Vec<String>,
     /// `[[next_hop]]` lines; none: `maildir:` in the temporary directory.
     pub(crate) next_hop: Vec<String>,
+    /// Lines for `[spool]` besides its directory.
+    pub(crate) spool: Vec<String>,
     /// Text that stands before the first table: top-level keys.
     pub(crate) head: String,
     /// Text behind everything else: further tables.
@@ -50,13 +52,14 @@ impl Config {
         };
         format!(
             "{}\n[[listener]]\naddress = \"{address}\"\n{}\n[[next_hop]]\n{next_hop}\n[limits]\n{}\n[consent]\nregister = \"sqlite:{}\"\n\
-             [keys]\ndirectory = \"{}\"\n[spool]\ndirectory = \"{}\"\n[ledger]\ndirectory = \"{}\"\n{}\n",
+             [keys]\ndirectory = \"{}\"\n[spool]\ndirectory = \"{}\"\n{}\n[ledger]\ndirectory = \"{}\"\n{}\n",
             self.head,
             self.listener.join("\n"),
             self.limits.join("\n"),
             place("consent.db"),
             place("keys"),
             place("spool"),
+            self.spool.join("\n"),
             place("ledger"),
             self.tail,
         )
