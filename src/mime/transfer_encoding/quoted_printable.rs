@@ -138,12 +138,18 @@ impl Patcher<'_> {
         loop {
             self.tokens.skip_lines(edit.start);
             // What is left of a line that is not plain, token by token; then plain lines again.
-            let odd = self.tokens.peek().filter(|next| next.decoded.end <= edit.start);
+            let odd = self
+                .tokens
+                .peek()
+                .filter(|next| next.decoded.end <= edit.start);
             let Some(mut newline) = odd.map(|_| false) else {
                 break;
             };
             while !newline
-                && self.tokens.peek().is_some_and(|next| next.decoded.end <= edit.start)
+                && self
+                    .tokens
+                    .peek()
+                    .is_some_and(|next| next.decoded.end <= edit.start)
             {
                 if let Some(token) = self.tokens.take() {
                     newline = matches!(token.what, What::Newline | What::Soft);
