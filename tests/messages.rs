@@ -124,7 +124,7 @@ fn every_fixture_is_run() {
 fn fixtures_name_no_real_host() {
     for name in names() {
         let message = fs::read(Path::new(FIXTURES).join(&name).join("in.eml")).unwrap();
-        let text = String::from_utf8_lossy(&message);
+        let text = message.escape_ascii().to_string();
         for url in text.split("://").skip(1) {
             let host: String = url
                 .chars()

@@ -217,7 +217,7 @@ pub(crate) fn without_received(copy: &[u8]) -> &[u8] {
     assert!(
         copy.starts_with(b"Received: "),
         "no field of ours on top: {}",
-        String::from_utf8_lossy(&copy[..copy.len().min(200)])
+        copy[..copy.len().min(200)].escape_ascii()
     );
     let mut end = 0;
     for line in copy.split_inclusive(|octet| *octet == b'\n') {
