@@ -99,7 +99,10 @@ fn real_mail() -> Vec<(String, Vec<u8>)> {
 
 /// A line that shows even when the test passes.
 fn aloud(line: &str) {
-    writeln!(std::io::stderr(), "{line}").unwrap();
+    // Not `eprintln!`, which the test runner keeps to itself.
+    std::io::stderr()
+        .write_all(format!("{line}\n").as_bytes())
+        .unwrap();
 }
 
 /// Every line end CRLF, the last line's too.
