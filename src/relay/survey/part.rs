@@ -56,6 +56,10 @@ impl Reader<'_> {
     }
 
     fn html(self, raw: &[u8], part: &Part, document: Document) -> Reading {
+        // Nothing is nothing in every transfer encoding and charset. A body that we emptied has to come out seen through.
+        if raw.is_empty() {
+            return Reading::default();
+        }
         let mut reading = Reading {
             fixed: fixed(part),
             ..Reading::default()
