@@ -176,6 +176,7 @@ fn a_write_that_fails_behind_the_dot_is_no_250() {
     let config = over_lmtp(&hop);
     let mut served = start(&config);
     let reply = with_files_limited(&hop, &served, "300").unwrap();
+
     let log = served.log();
     assert!(reply.starts_with("451 4.3.1 "), "{reply}\n{log}");
     assert_eq!(count(&hop), [0, 1, 0, 0]);
