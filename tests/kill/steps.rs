@@ -48,7 +48,7 @@ fn behind_dot(transaction: usize, taken: bool) -> Script {
     acts(Verb::Dot, transaction, stops)
 }
 
-/// Name, script, heard, prepared, owed, copies at the death, copies in the end.
+/// Name, script, heard, (prepared, owed), copies at the death, copies in the end.
 fn table() -> Vec<Step> {
     use Heard::{Nothing, Read, Unread};
     let later = || acts(Verb::Dot, 3, vec![Act::say("451 4.3.0 later")]);
