@@ -39,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) head: String,
     /// Text behind everything else: further tables.
     pub(crate) tail: String,
+    /// A program and its arguments that becomes the relay (`exec`): what it inherits is set there.
+    pub(crate) under: Vec<String>,
 }
 
 impl Config {
@@ -83,7 +85,7 @@ impl Served {
             let address = free_port();
             let text = config.text(&address.to_string(), directory.path());
             fs::write(directory.path().join("pixelgate.toml"), text).expect("the configuration");
-            let mut child = spawn(directory.path());
+            let mut child = spawn(config, directory.path());
             if wait_until_listening(&mut child, address) {
                 return Self {
                     child,
@@ -105,7 +107,7 @@ impl Served {
         self.address = free_port();
         let text = config.text(&self.address.to_string(), self.directory.path());
         fs::write(self.directory.path().join("pixelgate.toml"), text).expect("the configuration");
-        self.child = spawn(self.directory.path());
+        self.child = spawn(config, self.directory.path());
         assert!(
             wait_until_listening(&mut self.child, self.address),
             "serve did not listen again:\n{}",
@@ -151,6 +153,11 @@ impl Served {
         assert!(sent.expect("kill").success(), "no signal to {}", self.pid());
     }
 
+    /// Whether it ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_some()
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
@@ -183,9 +190,18 @@ impl Drop for Served {
     }
 }
 
-fn spawn(directory: &Path) -> Child {
+fn spawn(config: &Config, directory: &Path) -> Child {
     let log = File::create(directory.join("log")).expect("the log");
-    Command::new(env!("CARGO_BIN_EXE_pixelgate"))
+    let binary = env!("CARGO_BIN_EXE_pixelgate");
+    let mut command = match config.under.split_first() {
+        None => Command::new(binary),
+        Some((program, arguments)) => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(binary);
+            command
+        }
+    };
+    command
         .args(["serve", "-c"])
         .arg(directory.join("pixelgate.toml"))
         .current_dir(directory)

@@ -291,6 +291,42 @@ impl Submission {
         told
     }
 
+    /// Says all of it until the relay says no or goes away; the last reply, `None` where the end came instead.
+    pub(crate) fn attempt(&self, address: SocketAddr) -> Option<String> {
+        let mut client = Client::connect(address);
+        let mut commands = vec!["EHLO client.example".to_owned()];
+        commands.push(format!("MAIL FROM:{}", self.mail));
+        commands.extend(self.rcpts.iter().map(|rcpt| format!("RCPT TO:{rcpt}")));
+        commands.push("DATA".to_owned());
+        let mut reply = said_or_gone(&mut client)?;
+        for command in commands {
+            if !reply.starts_with('2') {
+                return Some(reply);
+            }
+            client.send(format!("{command}\r\n").as_bytes());
+            reply = said_or_gone(&mut client)?;
+        }
+        if !reply.starts_with('3') {
+            return Some(reply);
+        }
+        client.send(&on_the_wire(&self.message));
+        said_or_gone(&mut client)
+    }
+
+    /// Comes again as a queue does: after no reply and after a 4xx, until it hears 250.
+    #[track_caller]
+    pub(crate) fn retry(&self, address: SocketAddr) {
+        let mut heard = Vec::new();
+        while heard.len() < 5 {
+            heard.push(self.attempt(address));
+            match heard.last() {
+                Some(Some(reply)) if reply.starts_with("250 ") => return,
+                _ => sleep(Duration::from_millis(200)),
+            }
+        }
+        panic!("never taken: {heard:?}");
+    }
+
     /// Up to and including the 354; how many forward-paths were accepted.
     pub(crate) fn until_data(
         &self,
@@ -322,6 +358,19 @@ impl Submission {
         client.send(b"DATA\r\n");
         told.data = said(&mut client);
         told.data.starts_with('3').then_some((client, accepted))
+    }
+}
+
+/// The next reply in one text; `None` where the connection ended.
+pub(crate) fn said_or_gone(client: &mut Client) -> Option<String> {
+    let mut lines = Vec::new();
+    loop {
+        let line = client.line()?;
+        let last = line.as_bytes().get(3) != Some(&b'-');
+        lines.push(line);
+        if last {
+            return Some(lines.join("|"));
+        }
     }
 }
 
