@@ -1,1 +1,412 @@
-//! config
+//! From a TOML file to checked settings, in two steps: read as written ([`file`]), then checked for what no single key shows.
+//!
+//! Builds every module's settings and knows no socket, no record and no message. The first problem ends it, named with file,
+//! line, key and repair; nothing is guessed and nothing has a silent default.
+
+pub mod error;
+pub mod file;
+
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+
+pub use self::error::ConfigError;
+pub use self::file::{File, LogFormat};
+
+use self::error::{Source, Step};
+use crate::consent::{Purpose, StreamKind};
+use crate::pixel::Rules;
+use crate::relay::settings::{Enforcement, Stream, WithdrawalLink};
+
+/// Longest a stream may only look on, in days (DESIGN 5).
+const SHADOW_DAYS: i64 = 31;
+
+/// Where the configuration is looked for when no `--config` says.
+pub const PLACES: [&str; 2] = ["config/pixelgate.toml", "/etc/pixelgate/pixelgate.toml"];
+
+/// A checked configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// Its settings.
+    pub file: File,
+    /// What the operator should know about it, in words.
+    pub remarks: Vec<String>,
+}
+
+/// Reads and checks a configuration; `today` (UTC) bounds shadows.
+///
+/// # Errors
+/// The first problem.
+pub fn load(path: Option<&Path>, today: Date) -> Result<Config, ConfigError> {
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None => PLACES
+            .iter()
+            .map(PathBuf::from)
+            .find(|place| place.exists())
+            .ok_or_else(nowhere)?,
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| ConfigError {
+        file: path.clone(),
+        place: None,
+        what: error.to_string(),
+        repair: None,
+    })?;
+    read(&path, &text, today)
+}
+
+fn nowhere() -> ConfigError {
+    ConfigError {
+        file: PathBuf::from(PLACES[0]),
+        place: None,
+        what: "there is no configuration".to_owned(),
+        repair: Some(format!(
+            "name one with --config, or put one at {} or {}",
+            PLACES[0], PLACES[1]
+        )),
+    }
+}
+
+/// Checks a configuration text.
+///
+/// # Errors
+/// The first problem.
+pub fn read(path: &Path, text: &str, today: Date) -> Result<Config, ConfigError> {
+    let source = Source { file: path, text };
+    let file: File = toml::from_str(text).map_err(|error| source.from_toml(&error))?;
+    check_doors(&source, &file)?;
+    check_limits(&source, &file)?;
+    check_rules(&source, &file)?;
+    for (index, stream) in file.streams.iter().enumerate() {
+        check_stream(&source, &file, index, stream, today)?;
+    }
+    let remarks = remarks(&file, today);
+    Ok(Config {
+        path: path.to_owned(),
+        file,
+        remarks,
+    })
+}
+
+fn check_doors(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
+    if file.listeners.is_empty() {
+        return Err(source.at(
+            None,
+            "there is no [[listener]]",
+            Some("add one with address = \"127.0.0.1:2525\"".to_owned()),
+        ));
+    }
+    let Some(next_hop) = file.next_hops.first() else {
+        return Err(source.at(
+            None,
+            "there is no [[next_hop]]",
+            Some("add one with address = \"HOST:PORT\" or \"maildir:DIRECTORY\"".to_owned()),
+        ));
+    };
+    if file.next_hops.len() > 1 {
+        return Err(source.at_key(
+            &[Step::Key("next_hop"), Step::Index(1)],
+            "there is more than one [[next_hop]]",
+            "keep one: several are not supported yet",
+        ));
+    }
+    next_hop.check().map_err(|error| {
+        source.at_key(
+            &[Step::Key("next_hop"), Step::Index(0)],
+            error.to_string(),
+            "correct it",
+        )
+    })?;
+    for (index, listener) in file.listeners.iter().enumerate() {
+        let at = [
+            Step::Key("listener"),
+            Step::Index(index),
+            Step::Key("address"),
+        ];
+        let address = listener.address.to_string();
+        if address == next_hop.address.to_string() {
+            return Err(source.at_key(
+                &at,
+                format!("listener and next hop are both {address}: mail would loop"),
+                "give one of them another address",
+            ));
+        }
+        if file
+            .listeners
+            .iter()
+            .take(index)
+            .any(|other| other.address.to_string() == address)
+        {
+            return Err(source.at_key(&at, format!("two listeners at {address}"), "keep one"));
+        }
+    }
+    Ok(())
+}
+
+fn check_limits(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
+    file.limits.check().map_err(|error| {
+        source.at_key(
+            &[Step::Key("limits"), Step::Key(error.key)],
+            error.to_string(),
+            "raise it",
+        )
+    })?;
+    if let Some(problem) = file.spool.problem() {
+        return Err(source.at_key(&[Step::Key("spool")], problem, "correct it"));
+    }
+    let name = &file.server.name;
+    if name.is_empty()
+        || name.len() > 255
+        || !name
+            .bytes()
+            .all(|octet| octet.is_ascii_alphanumeric() || b".-[]:".contains(&octet))
+    {
+        return Err(source.at_key(
+            &[Step::Key("server"), Step::Key("name")],
+            format!("`{}` is not a host name", name.escape_debug()),
+            "set the name this relay goes by",
+        ));
+    }
+    let relay = &file.relay;
+    for (key, value) in [
+        ("parts", relay.parts),
+        ("depth", relay.depth),
+        ("token_octets", relay.token_octets),
+        ("html_octets", relay.html_octets),
+        ("findings", relay.findings),
+        ("received_fields", relay.received_fields),
+        ("own_received_fields", relay.own_received_fields),
+    ] {
+        if value == 0 {
+            return Err(source.at_key(
+                &[Step::Key("relay"), Step::Key(key)],
+                format!("{key} is 0: nothing would pass"),
+                "set it to at least 1, or leave it out",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_rules(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
+    Rules::built_in()
+        .without(&file.rules.disabled)
+        .map(|_| ())
+        .map_err(|error| {
+            source.at_key(
+                &[Step::Key("rules"), Step::Key("disabled")],
+                error.to_string(),
+                "`pixelgate check` lists the names",
+            )
+        })
+}
+
+fn check_stream(
+    source: &Source<'_>,
+    file: &File,
+    index: usize,
+    stream: &Stream,
+    today: Date,
+) -> Result<(), ConfigError> {
+    let at = |key: &'static str| [Step::Key("stream"), Step::Index(index), Step::Key(key)];
+    let wrong =
+        |key: &'static str, what: String, repair: &str| Err(source.at_key(&at(key), what, repair));
+    let named = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
+    if !named(&stream.name) || stream.name == "unassigned" {
+        return wrong(
+            "name",
+            format!("`{}` cannot be a stream's name", stream.name.escape_debug()),
+            "give it a name of its own without control characters",
+        );
+    }
+    if !named(&stream.controller) {
+        return wrong(
+            "controller",
+            "controller is empty or holds a control character".to_owned(),
+            "name who sends the mail",
+        );
+    }
+    if file
+        .streams
+        .iter()
+        .take(index)
+        .any(|other| other.name == stream.name)
+    {
+        return wrong(
+            "name",
+            format!("two streams are called `{}`", stream.name),
+            "give one another name",
+        );
+    }
+    for listener in &stream.listeners {
+        if !file
+            .listeners
+            .iter()
+            .any(|known| known.address.to_string() == *listener)
+        {
+            return wrong(
+                "listeners",
+                format!("no [[listener]] has the address `{listener}`"),
+                "name the address of a listener as it stands there",
+            );
+        }
+    }
+    check_withdrawal(source, index, stream)?;
+    check_trackers(source, index, stream)?;
+    check_shadow(source, index, stream, today)
+}
+
+/// D10: a configured stream says how its recipients withdraw.
+fn check_withdrawal(source: &Source<'_>, index: usize, stream: &Stream) -> Result<(), ConfigError> {
+    let at = [
+        Step::Key("stream"),
+        Step::Index(index),
+        Step::Key("withdrawal_link"),
+    ];
+    let wrong = |what: &str, repair: &str| Err(source.at_key(&at, what, repair));
+    match &stream.withdrawal_link {
+        None if stream.kind == StreamKind::ConsentRequest => Ok(()),
+        None => wrong(
+            &format!(
+                "stream `{}` does not say how recipients withdraw (D10)",
+                stream.name
+            ),
+            "set withdrawal_link = { url_prefix = \"https://…\" } or { elsewhere = \"where, and why that suffices\" }",
+        ),
+        Some(WithdrawalLink::Elsewhere(link)) if link.elsewhere.trim().is_empty() => wrong(
+            "elsewhere is empty",
+            "say where recipients withdraw, and why that suffices",
+        ),
+        Some(WithdrawalLink::Checked(link)) if link.url_prefix.trim().is_empty() => wrong(
+            "url_prefix is empty: every link would do",
+            "set how the withdrawal link begins",
+        ),
+        Some(_) => Ok(()),
+    }
+}
+
+fn check_trackers(source: &Source<'_>, index: usize, stream: &Stream) -> Result<(), ConfigError> {
+    for (number, tracker) in stream.trackers.iter().enumerate() {
+        let at = |key: &'static str| {
+            [
+                Step::Key("stream"),
+                Step::Index(index),
+                Step::Key("tracker"),
+                Step::Index(number),
+                Step::Key(key),
+            ]
+        };
+        if tracker.hosts.is_empty()
+            || tracker
+                .hosts
+                .iter()
+                .any(|host| host.is_empty() || host.contains('/'))
+        {
+            return Err(source.at_key(
+                &at("hosts"),
+                "hosts has to name host names",
+                "write \"open.example.com\", \"*.example.com\" or \"*\"",
+            ));
+        }
+        if tracker.purposes.is_empty() {
+            return Err(source.at_key(
+                &at("purposes"),
+                "a tracker without a purpose",
+                "name what the opens are used for, or leave the tracker out",
+            ));
+        }
+        if stream.kind == StreamKind::Prospecting
+            && tracker.purposes.contains(&Purpose::DeliverabilityHygiene)
+        {
+            return Err(source.at_key(
+                &at("purposes"),
+                "deliverability_hygiene on prospecting: not requested, so not exempt (D6)",
+                "take it out, or declare what needs consent",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_shadow(
+    source: &Source<'_>,
+    index: usize,
+    stream: &Stream,
+    today: Date,
+) -> Result<(), ConfigError> {
+    let Enforcement::Shadow(shadow) = &stream.enforcement else {
+        return Ok(());
+    };
+    let at = [
+        Step::Key("stream"),
+        Step::Index(index),
+        Step::Key("enforcement"),
+    ];
+    let days = today
+        .until(shadow.shadow_until)
+        .map(|span| i64::from(span.get_days()));
+    if days.is_ok_and(|days| days > SHADOW_DAYS) {
+        return Err(source.at_key(
+            &at,
+            format!("shadow_until is more than {SHADOW_DAYS} days ahead"),
+            "choose an earlier day; it can be set again then",
+        ));
+    }
+    if shadow.by.trim().is_empty() {
+        return Err(source.at_key(
+            &at,
+            "by is empty",
+            "name who decided that this stream only looks on",
+        ));
+    }
+    if shadow.share_percent > 100 {
+        return Err(source.at_key(&at, "share_percent is more than 100", "0 to 100"));
+    }
+    Ok(())
+}
+
+/// Every exception and every point the operator should not overlook.
+fn remarks(file: &File, today: Date) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if file.streams.is_empty() {
+        remarks.push(
+            "no [[stream]] is configured: one controller `default`, every tracker counts as campaign_performance, and no withdrawal link is asked for (D10)".to_owned(),
+        );
+    }
+    for stream in &file.streams {
+        if let Some(shadow) = stream.shadow(today) {
+            remarks.push(format!(
+                "stream `{}` only LOOKS ON until {} (decided by {}): trackers leave without consent for {} percent of its recipients",
+                stream.name, shadow.shadow_until, shadow.by, 100 - shadow.share_percent.min(100)
+            ));
+        }
+        if stream
+            .trackers
+            .iter()
+            .any(|tracker| tracker.hosts.iter().any(|host| host == "*"))
+        {
+            remarks.push(format!(
+                "stream `{}` declares the host \"*\": every tracker in its mail counts as declared",
+                stream.name
+            ));
+        }
+    }
+    for rule in &file.rules.disabled {
+        remarks.push(format!(
+            "detection rule `{rule}` is switched off: what only it finds leaves without consent"
+        ));
+    }
+    if file.stops.strip_all {
+        remarks.push("stops.strip_all: every tracker is stripped, consent or not".to_owned());
+    }
+    if file.stops.hold_edits {
+        remarks
+            .push("stops.hold_edits: a message that would be changed is answered 451".to_owned());
+    }
+    remarks
+}
+
+#[cfg(test)]
+mod tests;

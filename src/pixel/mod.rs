@@ -1,1 +1,297 @@
-//! pixel
+//! What in an HTML document would tell somebody that it was opened, and the edits that stop it.
+//!
+//! [`examine`] states facts: which loads stand where, what evidence speaks against each, what edit would strip exactly
+//! it. Whether to strip is not decided here: this module knows no recipient, no consent, no message. It sees octets that
+//! are decoded from their transfer encoding, and never changes one itself.
+//!
+//! When it fails, the document could not be read as a mail client reads it ([`Uninspectable`]); nothing is guessed.
+
+mod css;
+mod evidence;
+mod identifier;
+mod loads;
+mod reading;
+mod rules;
+mod shape;
+mod size;
+mod style;
+mod tag;
+mod text;
+mod treatment;
+mod url;
+
+use std::ops::Range;
+
+use encoding_rs::Encoding;
+use thiserror::Error;
+
+pub use rules::{Class, Rule, Rules, RulesError, UnknownRule};
+pub use shape::ShapeError;
+pub use treatment::{TRANSPARENT_GIF, Treatment};
+
+/// What bounds the work on one document. Past a bound the document is [`Uninspectable`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of the whole document.
+    pub html_octets: usize,
+    /// Octets of one tag, and of what the parser may hold back.
+    pub token_octets: usize,
+    /// Findings in one document.
+    pub findings: usize,
+    /// Links and `cid:` references reported of one document. More links are not reported; more references are an error.
+    pub references: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            html_octets: 16 * 1024 * 1024,
+            token_octets: 4 * 1024 * 1024,
+            findings: 10_000,
+            references: 5_000,
+        }
+    }
+}
+
+/// What kind of document the octets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Document {
+    /// `text/html`, `application/xhtml+xml`.
+    Html,
+    /// `text/x-amp-html`. Findings in it carry no edits: a `data:` source would invalidate the document.
+    Amp,
+}
+
+/// Why a document could not be examined. Whoever wrote the document is to blame; it is never transient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
+pub enum Uninspectable {
+    /// `token_octets`, `findings` or `references` exceeded, or something nested too deep.
+    #[error("a tag, the style or the number of findings is past its limit")]
+    TokenLimit,
+    /// Not an ASCII-compatible charset.
+    #[error("the charset is not one we can read tags in")]
+    Charset,
+    /// Mail clients disagree on where the tags are, and it matters.
+    #[error("mail clients would read this document differently")]
+    ReadingsDiffer,
+    /// `html_octets` exceeded.
+    #[error("the document is larger than html_octets")]
+    Size,
+}
+
+/// Who sees an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// Every client.
+    Body,
+    /// Clients that run no scripts.
+    Noscript,
+    /// Word, that is classic Outlook: inside a conditional comment.
+    Conditional,
+}
+
+/// What would load the URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Vector {
+    /// `<img>`, or `<image>`, which browsers take for it.
+    Img,
+    /// `<input type=image>`.
+    InputImage,
+    /// `<v:image>`.
+    VmlImage,
+    /// `<v:fill>`.
+    VmlFill,
+    /// `<v:imagedata>`.
+    VmlImagedata,
+    /// A `background` attribute.
+    Background,
+    /// CSS in a `style` attribute.
+    StyleAttribute,
+    /// CSS in a `<style>` element.
+    StyleElement,
+    /// `<amp-img>`.
+    AmpImg,
+    /// `<amp-anim>`.
+    AmpAnim,
+    /// `<amp-pixel>`.
+    AmpPixel,
+}
+
+impl Vector {
+    /// The name for ledger and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Img => "img",
+            Self::InputImage => "input_image",
+            Self::VmlImage => "vml_image",
+            Self::VmlFill => "vml_fill",
+            Self::VmlImagedata => "vml_imagedata",
+            Self::Background => "background",
+            Self::StyleAttribute => "style_attribute",
+            Self::StyleElement => "style_element",
+            Self::AmpImg => "amp_img",
+            Self::AmpAnim => "amp_anim",
+            Self::AmpPixel => "amp_pixel",
+        }
+    }
+}
+
+/// What a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Reports that one person opened the message.
+    Tracker,
+    /// Counts openings by one URL for everybody.
+    Aggregate,
+    /// A visible image that is one person's own. No evidence of this layer proves it.
+    IndividualContent,
+}
+
+impl Verdict {
+    /// The name for ledger and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tracker => "tracker",
+            Self::Aggregate => "aggregate",
+            Self::IndividualContent => "individual_content",
+        }
+    }
+}
+
+/// Why a load is a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Evidence {
+    /// The URL is a known open-tracking endpoint; decides alone.
+    KnownEndpoint {
+        /// The rule's name.
+        rule: String,
+        /// Whose endpoint.
+        vendor: String,
+    },
+    /// Both sides are at most 3 px: nobody can see it. Lengths are rounded up.
+    Tiny {
+        /// Pixels.
+        width: u8,
+        /// Pixels.
+        height: u8,
+    },
+}
+
+impl Evidence {
+    /// The reason code for ledger and reports.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::KnownEndpoint { .. } => "known_endpoint",
+            Self::Tiny { .. } => "tiny",
+        }
+    }
+}
+
+/// A range of the examined octets and what shall stand there instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// In the examined octets.
+    pub range: Range<usize>,
+    /// Neither CR nor LF in it; its length equals the range's modulo 3 wherever blanks may stand.
+    pub replacement: Vec<u8>,
+}
+
+/// One load that reports the reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The tag, or the URL token in CSS. All edits lie within.
+    pub span: Range<usize>,
+    /// Line of `span.start`, from 1.
+    pub line: usize,
+    /// What loads it.
+    pub vector: Vector,
+    /// Who sees it.
+    pub place: Place,
+    /// As a client would read it: references resolved, white space removed. A person's data: never logged in clear.
+    pub url: String,
+    /// Lower case, without user and port.
+    pub host: String,
+    /// What it is.
+    pub verdict: Verdict,
+    /// Why; at least one.
+    pub evidence: Vec<Evidence>,
+    /// What `edits` do, by name.
+    pub treatment: Treatment,
+    /// Strip exactly this finding. Empty only where [`Treatment::is_editable`] says so.
+    pub edits: Vec<Edit>,
+}
+
+/// What a document holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Examination {
+    /// In order of `span`.
+    pub findings: Vec<Finding>,
+    /// Targets of links as a client would follow them, at most `references`: for the check of withdrawal links.
+    pub links: Vec<String>,
+    /// Identifiers of other parts that this document shows (`cid:`), percent-decoded.
+    pub parts: Vec<String>,
+    /// All loads over the network, harmless ones included.
+    pub remote_loads: usize,
+}
+
+/// Examines one document. The charset is the part's; the octets are free of their transfer encoding.
+pub fn examine(
+    html: &[u8],
+    charset: &'static Encoding,
+    kind: Document,
+    rules: &Rules,
+    limits: &Limits,
+) -> Result<Examination, Uninspectable> {
+    if html.len() > limits.html_octets {
+        return Err(Uninspectable::Size);
+    }
+    if html.starts_with(b"\xfe\xff") || html.starts_with(b"\xff\xfe") {
+        // A byte order mark beats every label (WHATWG Encoding 6).
+        return Err(Uninspectable::Charset);
+    }
+    let readings = reading::read(html, charset, limits.token_octets)?;
+    let judge = |spots: &[reading::Spot]| {
+        let survey = loads::survey(html, charset, kind, spots, limits)?;
+        evidence::judge(html, kind, survey, rules, limits)
+    };
+    let examination = judge(&readings.parsed)?;
+    if let Some(scanned) = &readings.scanned {
+        let other = judge(scanned)?;
+        let spans = |examination: &Examination| -> Vec<Range<usize>> {
+            examination
+                .findings
+                .iter()
+                .map(|finding| finding.span.clone())
+                .collect()
+        };
+        if spans(&examination) != spans(&other) {
+            return Err(Uninspectable::ReadingsDiffer);
+        }
+    }
+    if reading::overlapping(
+        &readings.parsed,
+        examination.findings.iter().map(|f| &f.span),
+    ) {
+        return Err(Uninspectable::ReadingsDiffer);
+    }
+    Ok(examination)
+}
+
+/// The octets with the edits made: what a test, or a look at one document, needs. Mail in transit is spliced by the
+/// transfer-encoded octets instead. `None` where edits overlap or lie outside.
+pub fn edited<'e>(html: &[u8], edits: impl IntoIterator<Item = &'e Edit>) -> Option<Vec<u8>> {
+    let mut edits: Vec<&Edit> = edits.into_iter().collect();
+    edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
+    let mut output = Vec::with_capacity(html.len());
+    let mut at = 0;
+    for edit in edits {
+        output.extend_from_slice(html.get(at..edit.range.start)?);
+        output.extend_from_slice(&edit.replacement);
+        at = edit.range.end.max(edit.range.start);
+    }
+    output.extend_from_slice(html.get(at..)?);
+    Some(output)
+}
+
+#[cfg(test)]
+mod tests;

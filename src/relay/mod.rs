@@ -1,1 +1,327 @@
-//! relay
+//! The journey of one message: survey, decide, group, strip, record, deliver, record, answer (DESIGN 2).
+//!
+//! The one place where mail, findings and consent meet. It must never know sockets, configuration files or the order of
+//! SMTP commands. When something of ours fails the client is told 451 and keeps its mail; when consent or ledger cannot be
+//! asked nothing is kept; nothing fails open.
+
+pub mod decide;
+mod deliver;
+mod dsn;
+pub mod examine;
+mod journey;
+mod open;
+mod owed;
+pub mod plan;
+pub mod record;
+pub mod settings;
+pub mod streams;
+mod strip;
+pub mod survey;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+pub use self::examine::Examiner;
+pub use self::journey::Journey;
+pub use self::open::{Answer, Open};
+pub use crate::spool::{Client, Protocol};
+
+use self::deliver::{Delivery, Keeper, Load, deadline};
+use self::examine::{Case, Examined, today};
+use self::journey::{failed, still_owed, with_reply};
+use self::plan::{Parcel, Treatment};
+use self::settings::PartialReject;
+use crate::ledger::Ledger;
+use crate::next_hop::{Fate, NextHop, Transit};
+use crate::smtp::extensions::Extensions;
+use crate::smtp::replies;
+use crate::smtp::reply::Reply;
+use crate::spool::{Recipient, Spool};
+
+/// Everything one relay works with.
+#[derive(Debug)]
+pub struct Relay {
+    /// Our name in `Received:`, EHLO and reports.
+    pub name: String,
+    /// Surveys, decides, strips.
+    pub examiner: Examiner,
+    /// Where mail goes.
+    pub next_hop: Arc<NextHop>,
+    /// What is owed.
+    pub spool: Arc<Spool>,
+    /// What was decided.
+    pub ledger: Arc<Ledger>,
+    /// Largest message we take, in octets.
+    pub message_octets: u64,
+}
+
+/// One message, decided and recorded, ready to be sent.
+struct Judged {
+    /// One variant each, with its forward-paths.
+    parcels: Vec<Parcel>,
+    /// Forward-paths that get no copy now, and why: 5xx rejected, 4xx held.
+    aside: BTreeMap<usize, Reply>,
+    /// What the outcome line refers to.
+    intended: record::Intended,
+}
+
+impl Relay {
+    /// Whether mail can be taken at all: the next hop was reached once (421 4.3.2 at the greeting otherwise).
+    ///
+    /// # Errors
+    /// The reply for the greeting.
+    pub async fn ready(&self) -> Result<(), Reply> {
+        if self.next_hop.extensions().is_some() {
+            return Ok(());
+        }
+        match self.next_hop.reach().await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::error!(%error, "the next hop was never reached");
+                Err(replies::never_reached())
+            }
+        }
+    }
+
+    /// What EHLO mirrors from the next hop: SIZE less 4 KiB for what we may add, and never more than we take ourselves.
+    pub async fn extensions(&self) -> Extensions {
+        let theirs = self.next_hop.extensions().unwrap_or_default();
+        let limit = match theirs.size {
+            Some(octets) if octets > 0 => octets.saturating_sub(4096).min(self.message_octets),
+            Some(_) | None => self.message_octets,
+        };
+        Extensions {
+            size: Some(limit),
+            ..theirs
+        }
+    }
+
+    /// A transaction of a client.
+    pub fn open(self: &Arc<Self>, client: Client) -> Open {
+        Open::new(Arc::clone(self), client)
+    }
+
+    /// The journey of one message after the client's dot.
+    async fn forward(&self, journey: &Journey, message: Bytes, live: Option<Transit>) -> Answer {
+        let deadline = deadline(self.next_hop.settings().limits.answer_within());
+        let judged = match self.judge(journey, &message).await {
+            Ok(judged) => judged,
+            Err(reply) => return self.refuse(journey, live, reply).await,
+        };
+        if let Some(reply) = self.refusal_for_all(journey, &judged) {
+            let fates = vec![None; journey.rcpts.len()];
+            self.conclude(
+                journey,
+                judged.intended,
+                &fates,
+                &judged.aside,
+                Some(reply.code()),
+            )
+            .await;
+            return self.refuse(journey, live, reply).await;
+        }
+        let keeper = match journey.client.protocol {
+            Protocol::Smtp => Keeper::WriteAhead,
+            Protocol::Lmtp => Keeper::Client,
+        };
+        let load = Load {
+            message: &message,
+            parcels: &judged.parcels,
+            aside: !judged.aside.is_empty(),
+            deadline,
+        };
+        let delivery = self.deliver(journey, load, live, keeper).await;
+        let (answer, fates) = self.settle(journey, &judged.aside, delivery, keeper).await;
+        let answered = match &answer {
+            Answer::One(reply) => Some(reply.code()),
+            Answer::Each(_) => None,
+        };
+        self.conclude(journey, judged.intended, &fates, &judged.aside, answered)
+            .await;
+        answer
+    }
+
+    /// Survey, decide, strip and the intent. An error is the reply for every forward-path: nothing may be sent.
+    async fn judge(&self, journey: &Journey, message: &Bytes) -> Result<Judged, Reply> {
+        let mut case = self.case(journey, message);
+        let mut examined = self.examiner.examine(&case).await?;
+        if examined.holds() && self.hold_is_over(journey, message).await {
+            case.hold_over = true;
+            examined = self.examiner.examine(&case).await?;
+        }
+        if let Err(error) = self.intend(journey, message, &examined).await {
+            tracing::error!(id = %journey.id, %error, "no line in the ledger: nothing is kept");
+            case.ledger = false;
+            examined = self.examiner.examine(&case).await?;
+        }
+        self.remark(journey, &examined);
+        let intended = self.intended(&examined);
+        Ok(parted(examined, intended))
+    }
+
+    fn case<'a>(&self, journey: &'a Journey, message: &'a Bytes) -> Case<'a> {
+        Case {
+            message,
+            listener: &journey.client.listener,
+            null_reverse_path: journey.mail.reverse_path.is_null(),
+            forward_paths: journey
+                .rcpts
+                .iter()
+                .map(|rcpt| rcpt.forward_path.as_str())
+                .collect(),
+            received: Some(journey.received(&self.name)),
+            today: today(Timestamp::now()),
+            ledger: true,
+            hold_over: false,
+        }
+    }
+
+    /// Whether this mail was first held longer than `hold_limit` ago. A table that cannot be asked starts anew.
+    async fn hold_is_over(&self, journey: &Journey, message: &[u8]) -> bool {
+        let now = Timestamp::now();
+        match self.spool.first_seen(&journey.hold_key(message), now).await {
+            Ok(first) => u64::try_from(now.duration_since(first).as_secs())
+                .is_ok_and(|held| held >= self.examiner.settings.hold_limit_seconds),
+            Err(error) => {
+                tracing::error!(id = %journey.id, %error, "the table of held mail cannot be asked");
+                false
+            }
+        }
+    }
+
+    /// What an operator should see of one message in the log: counts and names of the operator's own, nothing of people.
+    fn remark(&self, journey: &Journey, examined: &Examined<'_>) {
+        let survey = &examined.survey;
+        let changed = examined
+            .groups
+            .iter()
+            .any(|group| group.treatment.changes());
+        tracing::info!(
+            id = %journey.id, session = journey.client.session, stream = examined.stream.name, recipients = examined.recipients.len(),
+            findings = survey.findings.len(), variants = examined.groups.len(), changed, "decided"
+        );
+        if changed {
+            for domain in &survey.header.dkim {
+                tracing::warn!(id = %journey.id, domain, "dkim_broken: a signature made before this relay no longer verifies");
+            }
+        }
+        for (part, why) in survey.uninspectable() {
+            tracing::warn!(id = %journey.id, part, why = why.as_str(), "uninspectable");
+        }
+    }
+
+    /// The one refusal that a message gets of which nobody's copy may go, or not without everybody's.
+    fn refusal_for_all(&self, journey: &Journey, judged: &Judged) -> Option<Reply> {
+        if judged.parcels.is_empty() {
+            return Some(deliver::mildest(judged.aside.values()));
+        }
+        let alone = journey.client.protocol == Protocol::Lmtp;
+        let together = journey.mail.reverse_path.is_null()
+            || self.examiner.settings.partial_reject == PartialReject::RefuseAll;
+        if alone || !together {
+            return None;
+        }
+        judged
+            .aside
+            .values()
+            .find(|reply| reply.code() >= 500)
+            .cloned()
+    }
+
+    /// Ends a journey on which nothing was sent.
+    async fn refuse(&self, journey: &Journey, live: Option<Transit>, reply: Reply) -> Answer {
+        if let Some(transit) = live {
+            transit.reset().await;
+        }
+        tracing::info!(id = %journey.id, code = reply.code(), "refused after data");
+        match journey.client.protocol {
+            Protocol::Smtp => Answer::One(reply),
+            Protocol::Lmtp => Answer::Each(vec![reply; journey.rcpts.len()]),
+        }
+    }
+
+    /// Turns fates into the answer; on an SMTP listener what is not taken becomes owed before there is a 250.
+    async fn settle(
+        &self,
+        journey: &Journey,
+        aside: &BTreeMap<usize, Reply>,
+        mut delivery: Delivery,
+        keeper: Keeper,
+    ) -> (Answer, Vec<Option<Fate>>) {
+        if keeper == Keeper::Client {
+            let each = delivery.fates.iter().enumerate().map(|(index, fate)| {
+                match (fate, aside.get(&index)) {
+                    (Some(fate), _) => fate.reply().clone(),
+                    (None, Some(reply)) => reply.clone(),
+                    (None, None) => replies::internal_fault(),
+                }
+            });
+            return (Answer::Each(each.collect()), delivery.fates);
+        }
+        let mut reply = delivery.one_reply();
+        let Some(prepared) = delivery.prepared.take() else {
+            return (Answer::One(reply), delivery.fates);
+        };
+        let settled = if delivery.any_taken() {
+            let left = journey
+                .rcpts
+                .iter()
+                .enumerate()
+                .filter_map(|(index, rcpt)| {
+                    let recipient = Recipient::new(rcpt);
+                    match aside.get(&index) {
+                        Some(reply) if reply.code() >= 500 => failed(recipient, reply),
+                        Some(reply) => Some(with_reply(recipient, reply)),
+                        None => still_owed(
+                            recipient,
+                            delivery.fates.get(index).and_then(Option::as_ref),
+                        ),
+                    }
+                });
+            let mut envelope = journey.envelope(left.collect());
+            envelope.next_attempt_at = self.spool.settings().next_attempt_at(Timestamp::now(), 0);
+            prepared.owe(envelope).await
+        } else {
+            prepared.remove().await
+        };
+        if let Err(error) = settled {
+            tracing::error!(id = %journey.id, %error, "the rest could not be kept: the client keeps all of it");
+            if delivery.any_taken() {
+                reply = replies::spool_failed();
+            }
+        }
+        (Answer::One(reply), delivery.fates)
+    }
+}
+
+/// Parts what is sent from what is not.
+fn parted(examined: Examined<'_>, intended: record::Intended) -> Judged {
+    let mut judged = Judged {
+        parcels: Vec::new(),
+        aside: BTreeMap::new(),
+        intended,
+    };
+    for (group, variant) in examined.groups.into_iter().zip(examined.variants) {
+        let reply = match (&group.treatment, variant) {
+            (Treatment::Forward { .. }, Some(variant)) => {
+                let recipients = group.recipients;
+                judged.parcels.push(Parcel {
+                    recipients,
+                    variant,
+                });
+                continue;
+            }
+            (Treatment::Rejected(cause), _) => replies::rejected(&cause.to_string()),
+            (Treatment::Held(cause), _) => replies::held(&cause.to_string()),
+            (Treatment::Forward { .. }, None) => replies::internal_fault(),
+        };
+        let aside = group.recipients.into_iter();
+        judged
+            .aside
+            .extend(aside.map(|recipient| (recipient, reply.clone())));
+    }
+    judged
+}

@@ -1,4 +1,4 @@
-//! Replies (RFC 5321 4.2): values, not errors. Every text that a client may read from us stands in this file.
+//! Replies (RFC 5321 4.2): values, not errors. The texts that a client may read from us stand in `replies`.
 //!
 //! A reply that came from a next hop keeps its code and its lines; controls in it were replaced when it was read.
 

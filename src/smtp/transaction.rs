@@ -1,10 +1,12 @@
 //! One mail transaction (RFC 5321 3.3): the reverse-path buffer and the forward-path buffer.
 
+use serde::{Deserialize, Serialize};
+
 use super::parameter::Parameters;
 use super::path::{ForwardPath, ReversePath};
 
 /// An accepted MAIL command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mail {
     /// Who gets bounces.
     pub reverse_path: ReversePath,
@@ -13,7 +15,7 @@ pub struct Mail {
 }
 
 /// An accepted RCPT command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rcpt {
     /// Where this copy goes.
     pub forward_path: ForwardPath,
@@ -22,7 +24,7 @@ pub struct Rcpt {
 }
 
 /// One transaction: everything between MAIL and the end of data but the data.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transaction {
     /// The MAIL command.
     pub mail: Mail,

@@ -1,0 +1,138 @@
+//! `pixelgate serve`: everything opened in the order in which it may fail, then served until a signal.
+//!
+//! What another process holds ends the start with 75, what is not there with 69, what is configured wrong with 78; nothing
+//! listens before all of it stands.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::{Exit, Failure, log};
+use crate::config::{Config, File, load};
+use crate::ledger::{Ledger, LedgerError};
+use crate::next_hop::NextHop;
+use crate::pixel::Rules;
+use crate::register::{Keys, Register};
+use crate::relay::Relay;
+use crate::relay::examine::{Examiner, today};
+use crate::relay::streams::Streams;
+use crate::server::Server;
+use crate::spool::{Spool, SpoolError};
+
+pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
+    let config = read(config)?;
+    log::start(config.file.log.format, config.file.log.level.level());
+    for remark in &config.remarks {
+        tracing::warn!("{remark}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    let result = runtime.block_on(serve(config));
+    // Blocking work that hangs on a disk must not keep a drained process alive.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    result
+}
+
+/// The configuration, or exit code 78.
+pub(super) fn read(path: Option<PathBuf>) -> Result<Config, Failure> {
+    load(path.as_deref(), today(Timestamp::now()))
+        .map_err(|error| Failure::new(Exit::Config, error))
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    let file = config.file;
+    let spool = Spool::open(&file.spool).map_err(spool_failure)?;
+    let ledger = Ledger::open(&file.ledger).map_err(ledger_failure)?;
+    let mut next_hops = file.next_hops.clone();
+    let next_hop = next_hops
+        .pop()
+        .ok_or_else(|| Failure::new(Exit::Config, "there is no [[next_hop]]"))?;
+    let next_hop =
+        Arc::new(NextHop::new(next_hop).map_err(|error| Failure::new(Exit::Config, error))?);
+    let relay = Arc::new(Relay {
+        name: file.server.name.clone(),
+        examiner: examiner(&file)?,
+        next_hop: Arc::clone(&next_hop),
+        spool,
+        ledger,
+        message_octets: file.limits.message_octets as u64,
+    });
+    if let Err(error) = next_hop.reach().await {
+        // Clients are told 421 until it is reached; a relay that gives up at boot because another starts later helps nobody.
+        tracing::error!(%error, "the next hop is not reached yet");
+    }
+    let server = Server::bind(
+        file.listeners,
+        file.server.name,
+        file.limits,
+        file.server.drain_seconds,
+        Arc::clone(&relay),
+    )
+    .await
+    .map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    for address in server.addresses() {
+        tracing::info!(%address, "listening");
+    }
+    let (stop, stopped) = watch::channel(false);
+    let owed = tokio::spawn(Arc::clone(&relay).deliver_owed(stopped));
+    let tending = tokio::spawn({
+        let next_hop = Arc::clone(&next_hop);
+        async move { next_hop.tend().await }
+    });
+    let drained = server
+        .run()
+        .await
+        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    tracing::info!(cut_short = drained.cut_short, "no more sessions");
+    let _ = stop.send(true);
+    if owed.await.is_err() {
+        tracing::error!("delivery of what is owed ended in a panic");
+    }
+    tending.abort();
+    next_hop.close().await;
+    Ok(())
+}
+
+/// What surveys and decides, with register and keys opened.
+pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
+    let keys = Arc::new(
+        Keys::open(&file.keys.directory).map_err(|error| Failure::new(Exit::Unavailable, error))?,
+    );
+    let register = Register::open(&file.consent, Arc::clone(&keys))
+        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    let rules = Rules::built_in()
+        .without(&file.rules.disabled)
+        .map_err(|error| Failure::new(Exit::Config, error))?;
+    Ok(Examiner {
+        name: file.server.name.clone(),
+        settings: file.relay.clone(),
+        stops: file.stops,
+        streams: Streams::new(file.streams.clone()),
+        rules: Arc::new(rules),
+        rules_disabled: file.rules.disabled.clone(),
+        register: Arc::new(register),
+        keys,
+    })
+}
+
+fn spool_failure(error: SpoolError) -> Failure {
+    let exit = if matches!(error, SpoolError::Locked { .. }) {
+        Exit::Again
+    } else {
+        Exit::Unavailable
+    };
+    Failure::new(exit, error)
+}
+
+fn ledger_failure(error: LedgerError) -> Failure {
+    let exit = if matches!(error, LedgerError::Taken { .. }) {
+        Exit::Again
+    } else {
+        Exit::Unavailable
+    };
+    Failure::new(exit, error)
+}

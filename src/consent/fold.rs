@@ -1,0 +1,153 @@
+//! From records to state: what one person's changes add up to, purpose by purpose.
+//!
+//! The highest moment wins, at the same moment the more restrictive word (DESIGN 5). Every comparison is total, so the
+//! result depends on the set of records alone, never on the order in which they came. It must never know a store.
+//! It cannot fail: a record that counts for nothing changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::purpose::Purpose;
+use super::record::{Change, ChangeKind, Effect, ProofId};
+use super::words::words;
+
+words! {
+    /// Where one person stands on one purpose, the more restrictive the later in the list.
+    State, "consent state", {
+        /// Proven consent.
+        Granted = "granted",
+        /// Collected and informed before a country's dates; a profile decides what that is worth (D8).
+        LegacyInformed = "legacy_informed",
+        /// Nothing is recorded.
+        Unknown = "unknown",
+        /// A consent past the age that the operator set.
+        Expired = "expired",
+        /// No.
+        Refused = "refused",
+        /// No longer.
+        Withdrawn = "withdrawn",
+        /// Objection.
+        Objected = "objected",
+        /// Gone.
+        Erased = "erased",
+    }
+}
+
+impl From<ChangeKind> for State {
+    fn from(kind: ChangeKind) -> Self {
+        match kind {
+            ChangeKind::Granted => Self::Granted,
+            ChangeKind::Refused => Self::Refused,
+            ChangeKind::Withdrawn => Self::Withdrawn,
+            ChangeKind::Objected => Self::Objected,
+            ChangeKind::Erased => Self::Erased,
+        }
+    }
+}
+
+/// The record that decides one purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// What it says.
+    pub state: State,
+    /// From when it counts.
+    pub at: Timestamp,
+    /// Its name.
+    pub proof: ProofId,
+}
+
+/// Where one person stands with one controller. Empty means unknown, which permits nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Standing {
+    entries: BTreeMap<Purpose, Entry>,
+    claims: BTreeSet<Purpose>,
+}
+
+impl Standing {
+    /// Builds a standing from what an engine holds; a claim on a purpose that has an entry is dropped.
+    pub fn new(
+        entries: impl IntoIterator<Item = (Purpose, Entry)>,
+        claims: impl IntoIterator<Item = Purpose>,
+    ) -> Self {
+        let entries: BTreeMap<Purpose, Entry> = entries.into_iter().collect();
+        let claims = claims
+            .into_iter()
+            .filter(|purpose| !entries.contains_key(purpose))
+            .collect();
+        Self { entries, claims }
+    }
+
+    /// The record that decides this purpose, if there is one.
+    pub fn entry(&self, purpose: Purpose) -> Option<&Entry> {
+        self.entries.get(&purpose)
+    }
+
+    /// The state of this purpose.
+    pub fn state(&self, purpose: Purpose) -> State {
+        self.entry(purpose)
+            .map_or(State::Unknown, |entry| entry.state)
+    }
+
+    /// Whether somebody asserted consent to this purpose without proof, and nothing else is known of it.
+    pub fn is_claimed(&self, purpose: Purpose) -> bool {
+        self.claims.contains(&purpose)
+    }
+
+    /// Every purpose that a record decides.
+    pub fn entries(&self) -> impl Iterator<Item = (Purpose, &Entry)> {
+        self.entries
+            .iter()
+            .map(|(purpose, entry)| (*purpose, entry))
+    }
+
+    /// Every purpose that is only claimed.
+    pub fn claims(&self) -> impl Iterator<Item = Purpose> {
+        self.claims.iter().copied()
+    }
+
+    /// Whether nothing at all is recorded.
+    pub fn is_unknown(&self) -> bool {
+        self.entries.is_empty() && self.claims.is_empty()
+    }
+}
+
+/// Adds the changes of one subject up.
+pub fn fold(changes: &[Change]) -> Standing {
+    let mut entries: BTreeMap<Purpose, Entry> = BTreeMap::new();
+    let mut claims = BTreeSet::new();
+    for change in changes {
+        match change.effect() {
+            Effect::Void => {}
+            Effect::Claim => claims.extend(change.reach()),
+            Effect::From(at) => {
+                let entry = Entry {
+                    state: change.kind.into(),
+                    at,
+                    proof: change.id,
+                };
+                for purpose in change.reach() {
+                    entries
+                        .entry(purpose)
+                        .and_modify(|held| {
+                            if prevails(&entry, held) {
+                                *held = entry;
+                            }
+                        })
+                        .or_insert(entry);
+                }
+            }
+        }
+    }
+    Standing::new(entries, claims)
+}
+
+/// Later wins; at the same moment the more restrictive; between equals the name, so that the proof shown is always the
+/// same one.
+fn prevails(entry: &Entry, held: &Entry) -> bool {
+    (entry.at, entry.state, held.proof) > (held.at, held.state, entry.proof)
+}
+
+#[cfg(test)]
+mod tests;

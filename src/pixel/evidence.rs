@@ -1,0 +1,287 @@
+//! Which loads of a document report the reader: the known endpoints, and what nobody can see and could identify.
+//!
+//! Evidence is kept in layers, each of which adds its reasons to a load; a load without a reason is no finding. Layers
+//! that need the recipient or other messages are not here. It fails only past the limit of findings.
+
+use std::collections::{HashMap, HashSet};
+
+use super::identifier::may_identify;
+use super::loads::{Load, Survey};
+use super::rules::{Class, Rules};
+use super::size::{OwnBox, Side};
+use super::style::Element;
+use super::tag::Tag;
+use super::text::Text;
+use super::treatment::{self, Subject};
+use super::{Document, Evidence, Examination, Finding, Limits, Place, Uninspectable, Verdict};
+
+/// The same URL this often in one document is layout, not a person (DESIGN 4).
+const SPACER_COPIES_MIN: usize = 3;
+
+/// A load with the reasons against it.
+struct Suspect<'s> {
+    load: &'s Load,
+    verdict: Verdict,
+    evidence: Vec<Evidence>,
+    /// Numbers of the requests that the evidence speaks against.
+    requests: Vec<usize>,
+}
+
+/// Judges all loads of a document and works out the edits.
+pub(super) fn judge(
+    html: &[u8],
+    kind: Document,
+    survey: Survey,
+    rules: &Rules,
+    limits: &Limits,
+) -> Result<Examination, Uninspectable> {
+    let copies = copies(&survey.loads);
+    let judge = Judge {
+        html,
+        survey: &survey,
+        rules,
+        copies,
+    };
+    let mut suspects: Vec<Suspect<'_>> = survey
+        .loads
+        .iter()
+        .filter_map(|load| judge.suspect(load))
+        .collect();
+    if suspects.len() > limits.findings {
+        return Err(Uninspectable::TokenLimit);
+    }
+    suspects.sort_by_key(|suspect| (suspect.load.span.start, suspect.load.span.end));
+    let mut tags_seen = HashSet::new();
+    let shared: HashSet<usize> = suspects
+        .iter()
+        .filter_map(|suspect| suspect.load.tag)
+        .filter(|tag| !tags_seen.insert(*tag))
+        .collect();
+    let mut lines = Lines::new(html);
+    let mut findings = Vec::with_capacity(suspects.len());
+    for suspect in suspects {
+        let alone = suspect.load.tag.is_some_and(|tag| !shared.contains(&tag));
+        findings.push(judge.finding(kind, suspect, alone, &mut lines));
+    }
+    let remote_loads = survey.loads.len();
+    Ok(Examination {
+        findings,
+        links: survey.links,
+        parts: survey.parts,
+        remote_loads,
+    })
+}
+
+/// How often each URL stands in the document, counted apart for each kind of client: one pixel written once for all,
+/// once for Outlook and once for clients without scripts is one pixel.
+fn copies(loads: &[Load]) -> HashMap<&str, usize> {
+    let mut by_place: HashMap<(&str, Place), usize> = HashMap::new();
+    for load in loads {
+        let mut in_this_load = HashSet::new();
+        for request in &load.requests {
+            if in_this_load.insert(request.written.as_str()) {
+                let count = by_place
+                    .entry((request.written.as_str(), load.place))
+                    .or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+    }
+    let mut most: HashMap<&str, usize> = HashMap::new();
+    for ((url, _), count) in by_place {
+        let known = most.entry(url).or_default();
+        *known = (*known).max(count);
+    }
+    most
+}
+
+struct Judge<'s> {
+    html: &'s [u8],
+    survey: &'s Survey,
+    rules: &'s Rules,
+    copies: HashMap<&'s str, usize>,
+}
+
+impl<'s> Judge<'s> {
+    fn suspect(&self, load: &'s Load) -> Option<Suspect<'s>> {
+        let mut suspect = Suspect {
+            load,
+            verdict: Verdict::Aggregate,
+            evidence: Vec::new(),
+            requests: Vec::new(),
+        };
+        let known = self.known_endpoint(&mut suspect);
+        let tiny = self.tiny(load);
+        if let Some((width, height)) = tiny {
+            let harmful = load.requests.iter().any(|request| {
+                let copies = self.copies.get(request.written.as_str()).copied();
+                copies.unwrap_or(0) < SPACER_COPIES_MIN && may_identify(&request.url)
+            });
+            if harmful {
+                suspect.verdict = Verdict::Tracker;
+                suspect.requests = (0..load.requests.len()).collect();
+            }
+            if harmful || known {
+                suspect.evidence.push(Evidence::Tiny { width, height });
+            }
+        }
+        (!suspect.evidence.is_empty()).then_some(suspect)
+    }
+
+    /// The first layer: decides alone, whatever the size, whatever `<style>` says.
+    fn known_endpoint(&self, suspect: &mut Suspect<'s>) -> bool {
+        for (number, request) in suspect.load.requests.iter().enumerate() {
+            let Some(rule) = self.rules.look_up(&request.url) else {
+                continue;
+            };
+            suspect.requests.push(number);
+            if rule.class == Class::Tracker {
+                suspect.verdict = Verdict::Tracker;
+            }
+            let evidence = Evidence::KnownEndpoint {
+                rule: rule.name.clone(),
+                vendor: rule.vendor.clone(),
+            };
+            if !suspect.evidence.contains(&evidence) {
+                suspect.evidence.push(evidence);
+            }
+        }
+        !suspect.requests.is_empty()
+    }
+
+    /// The second layer: both sides at most 3 px by the element's own words, and no rule that could say otherwise.
+    fn tiny(&self, load: &Load) -> Option<(u8, u8)> {
+        let own = load.own.as_ref().filter(|own| own.is_tiny())?;
+        let spared = self.with_element(load, |element| {
+            self.survey.sheet.spares(element, own, &self.survey.names)
+        });
+        if spared == Some(true) {
+            return None;
+        }
+        Some((rounded_up(own.width), rounded_up(own.height)))
+    }
+
+    fn tag(&self, load: &Load) -> Option<&'s Tag> {
+        self.survey.tags.get(load.tag?)
+    }
+
+    /// Calls `ask` with the element as selectors see it. `None` without a tag or without rules: nothing to ask.
+    fn with_element<T>(&self, load: &Load, ask: impl FnOnce(&Element<'_>) -> T) -> Option<T> {
+        if self.survey.sheet.is_empty() {
+            return None;
+        }
+        let tag = self.tag(load)?;
+        let attribute = |name: &str| -> Option<String> {
+            let attribute = tag.first(self.html, name)?;
+            // Selectors compare names, sizes and the like: read as UTF-8, whatever the charset.
+            let text = Text::attribute(self.html, attribute.value.clone(), encoding_rs::UTF_8);
+            Some(text.as_str().to_owned())
+        };
+        let classes: Vec<String> = attribute("class")
+            .unwrap_or_default()
+            .to_lowercase()
+            .split_ascii_whitespace()
+            .map(str::to_owned)
+            .collect();
+        let id = attribute("id").map(|id| id.to_lowercase());
+        // Browsers take `image` for `img`.
+        let name = if tag.name == "image" {
+            "img"
+        } else {
+            &tag.name
+        };
+        Some(ask(&Element {
+            tag: name,
+            id: id.as_deref(),
+            classes: &classes,
+            attribute: &attribute,
+        }))
+    }
+
+    /// Whether the element truly has no box: its own style says so and no rule could say otherwise.
+    fn has_no_box(&self, load: &Load, own: Option<&OwnBox>) -> bool {
+        own.is_some_and(|own| own.display_none.is_some())
+            && self
+                .with_element(load, |element| {
+                    own.is_none_or(|own| {
+                        self.survey.sheet.may_show(element, own, &self.survey.names)
+                    })
+                })
+                .is_none_or(|shown| !shown)
+    }
+
+    fn finding(
+        &self,
+        kind: Document,
+        suspect: Suspect<'s>,
+        alone: bool,
+        lines: &mut Lines<'_>,
+    ) -> Finding {
+        let load = suspect.load;
+        let (treatment, edits) = treatment::treat(&Subject {
+            html: self.html,
+            kind,
+            load,
+            tag: self.tag(load),
+            requests: &suspect.requests,
+            no_box: alone && self.has_no_box(load, load.own.as_ref()),
+        });
+        let first = suspect
+            .requests
+            .first()
+            .and_then(|number| load.requests.get(*number));
+        Finding {
+            span: load.span.clone(),
+            line: lines.of(load.span.start),
+            vector: load.vector,
+            place: load.place,
+            url: first
+                .map(|request| request.written.clone())
+                .unwrap_or_default(),
+            host: first
+                .map(|request| request.url.host.clone())
+                .unwrap_or_default(),
+            verdict: suspect.verdict,
+            evidence: suspect.evidence,
+            treatment,
+            edits,
+        }
+    }
+}
+
+/// Whole pixels, 0 to 255: the sides of a tiny box are at most 3.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to the range of u8 first"
+)]
+pub(super) fn rounded_up(side: Side) -> u8 {
+    side.pixels.unwrap_or(0.0).ceil().clamp(0.0, 255.0) as u8
+}
+
+/// Line numbers of growing offsets, in one walk over the document.
+struct Lines<'h> {
+    html: &'h [u8],
+    at: usize,
+    line: usize,
+}
+
+impl<'h> Lines<'h> {
+    fn new(html: &'h [u8]) -> Self {
+        Self {
+            html,
+            at: 0,
+            line: 1,
+        }
+    }
+
+    fn of(&mut self, offset: usize) -> usize {
+        if let Some(between) = self.html.get(self.at..offset) {
+            self.line = self
+                .line
+                .saturating_add(memchr::memchr_iter(b'\n', between).count());
+            self.at = offset;
+        }
+        self.line
+    }
+}

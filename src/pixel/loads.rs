@@ -1,0 +1,401 @@
+//! Every place in a document from which a client would fetch an image, with the URL as it would be requested and the
+//! raw octets that name it.
+//!
+//! It passes no judgement and knows no rule. It fails where CSS nests too deep or a limit is reached.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use encoding_rs::Encoding;
+
+use super::css::{self, Css, Role};
+use super::reading::{Spot, style_texts};
+use super::size::OwnBox;
+use super::style::{Name, Sheet};
+use super::tag::{Quote, Tag};
+use super::text::Text;
+use super::url::{Target, Url, clean, percent_decode, srcset, target};
+use super::{Document, Limits, Place, Uninspectable, Vector};
+
+/// Where a URL is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Site {
+    /// In this attribute of the tag (by its number).
+    Attribute(usize),
+    /// A CSS token: its raw octets, its role, and whether blanks may stand beside it.
+    Token {
+        /// Raw octets.
+        range: Range<usize>,
+        /// What the URL is for.
+        role: Role,
+        /// Not in an unquoted attribute value.
+        blanks: bool,
+    },
+}
+
+/// One URL that would be requested.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    /// References resolved and white space removed.
+    pub(super) written: String,
+    /// Where it goes.
+    pub(super) url: Url,
+    /// Where it is written.
+    pub(super) site: Site,
+}
+
+/// One element or CSS token that would load something.
+#[derive(Debug)]
+pub(super) struct Load {
+    /// The tag, or the CSS token.
+    pub(super) span: Range<usize>,
+    /// What loads.
+    pub(super) vector: Vector,
+    /// Who sees it.
+    pub(super) place: Place,
+    /// The tag, by its number in the survey; `None` for `<style>`.
+    pub(super) tag: Option<usize>,
+    /// At least one.
+    pub(super) requests: Vec<Request>,
+    /// The element's box by its own words, where a box is evidence.
+    pub(super) own: Option<OwnBox>,
+}
+
+/// All that matters of a document.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// Tags that load something.
+    pub(super) tags: Vec<Tag>,
+    /// All loads over the network.
+    pub(super) loads: Vec<Load>,
+    /// The rules of all `<style>` elements.
+    pub(super) sheet: Sheet,
+    /// Classes and ids in use, lower case.
+    pub(super) names: HashSet<Name>,
+    /// Targets of links.
+    pub(super) links: Vec<String>,
+    /// `cid:` references.
+    pub(super) parts: Vec<String>,
+}
+
+/// Surveys a document of which the start tags are known.
+pub(super) fn survey(
+    html: &[u8],
+    charset: &'static Encoding,
+    kind: Document,
+    spots: &[Spot],
+    limits: &Limits,
+) -> Result<Survey, Uninspectable> {
+    let mut surveyor = Surveyor {
+        html,
+        charset,
+        kind,
+        limits,
+        base: None,
+        survey: Survey::default(),
+    };
+    let mut styles = Vec::new();
+    let mut based = Vec::new();
+    for spot in spots {
+        if spot.range.len() > limits.token_octets {
+            return Err(Uninspectable::TokenLimit);
+        }
+        let Some(tag) = Tag::read(html, spot.range.clone()) else {
+            continue;
+        };
+        if tag.name == "style" {
+            styles.push((spot.range.end, spot.place));
+        }
+        if tag.name == "base" && surveyor.base.is_none() {
+            surveyor.base = surveyor.base_of(&tag);
+        }
+        based.push((tag, spot.place));
+    }
+    // Relative references need the base, which may stand behind them: hence the second walk.
+    for (tag, place) in based {
+        surveyor.tag(tag, place)?;
+    }
+    surveyor.styles(&styles)?;
+    Ok(surveyor.survey)
+}
+
+struct Surveyor<'h> {
+    html: &'h [u8],
+    charset: &'static Encoding,
+    kind: Document,
+    limits: &'h Limits,
+    base: Option<String>,
+    survey: Survey,
+}
+
+impl Surveyor<'_> {
+    fn value(&self, range: Range<usize>) -> Text {
+        Text::attribute(self.html, range, self.charset)
+    }
+
+    fn first(&self, tag: &Tag, name: &str) -> Option<String> {
+        let attribute = tag.first(self.html, name)?;
+        Some(self.value(attribute.value.clone()).as_str().to_owned())
+    }
+
+    fn base_of(&self, tag: &Tag) -> Option<String> {
+        let href = self.first(tag, "href")?;
+        matches!(target(&href, None), Target::Remote(_)).then_some(href)
+    }
+
+    fn tag(&mut self, tag: Tag, place: Place) -> Result<(), Uninspectable> {
+        self.names(&tag);
+        self.parts(&tag)?;
+        if matches!(tag.name.as_str(), "a" | "area")
+            && place != Place::Conditional
+            && self.survey.links.len() < self.limits.references
+            && let Some(href) = self.first(&tag, "href")
+        {
+            self.survey.links.push(clean(&href));
+        }
+        let number = self.survey.tags.len();
+        let mut loads = Vec::new();
+        loads.extend(self.image(&tag, place));
+        loads.extend(self.background(&tag, place));
+        self.style_attributes(&tag, place, &mut loads)?;
+        if loads.is_empty() {
+            return Ok(());
+        }
+        for mut load in loads {
+            load.tag = Some(number);
+            self.survey.loads.push(load);
+        }
+        self.survey.tags.push(tag);
+        Ok(())
+    }
+
+    fn names(&mut self, tag: &Tag) {
+        let mut names = Vec::new();
+        for class in tag.all(self.html, "class") {
+            let text = self.value(class.value.clone()).as_str().to_lowercase();
+            names.extend(
+                text.split_ascii_whitespace()
+                    .map(|name| Name::Class(name.to_owned())),
+            );
+        }
+        for id in tag.all(self.html, "id") {
+            names.push(Name::Id(
+                self.value(id.value.clone()).as_str().to_lowercase(),
+            ));
+        }
+        self.survey.names.extend(names);
+    }
+
+    /// Any attribute may show another part: `src`, `data`, `href`, `background`, `poster` and what comes.
+    fn parts(&mut self, tag: &Tag) -> Result<(), Uninspectable> {
+        for attribute in &tag.attributes {
+            let raw = self.html.get(attribute.value.clone()).unwrap_or_default();
+            let candidate = raw.trim_ascii_start();
+            let begins = candidate
+                .first()
+                .is_some_and(|octet| matches!(octet, b'c' | b'C' | b'&' | 0..=b' '));
+            if !begins {
+                continue;
+            }
+            if let Target::Part(id) = target(self.value(attribute.value.clone()).as_str(), None) {
+                self.part(&id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, id: &str) -> Result<(), Uninspectable> {
+        if self.survey.parts.len() >= self.limits.references {
+            return Err(Uninspectable::TokenLimit);
+        }
+        self.survey.parts.push(percent_decode(id, |_| true));
+        Ok(())
+    }
+
+    fn image(&self, tag: &Tag, place: Place) -> Option<Load> {
+        let vector = self.vector(tag)?;
+        let mut requests = self.requests(tag, "src");
+        if matches!(vector, Vector::Img | Vector::AmpImg | Vector::AmpAnim) {
+            requests.extend(self.srcset_requests(tag));
+        }
+        if requests.is_empty() {
+            return None;
+        }
+        Some(Load {
+            span: tag.range.clone(),
+            vector,
+            place,
+            tag: None,
+            requests,
+            own: self.own_box(tag, vector),
+        })
+    }
+
+    fn vector(&self, tag: &Tag) -> Option<Vector> {
+        let amp = self.kind == Document::Amp;
+        Some(match tag.name.as_str() {
+            "img" | "image" => Vector::Img,
+            "input" => {
+                let kind = self.first(tag, "type")?;
+                kind.trim()
+                    .eq_ignore_ascii_case("image")
+                    .then_some(Vector::InputImage)?
+            }
+            "v:image" => Vector::VmlImage,
+            "v:fill" => Vector::VmlFill,
+            "v:imagedata" => Vector::VmlImagedata,
+            "amp-img" if amp => Vector::AmpImg,
+            "amp-anim" if amp => Vector::AmpAnim,
+            "amp-pixel" if amp => Vector::AmpPixel,
+            _ => return None,
+        })
+    }
+
+    /// All copies of an attribute that hold one URL.
+    fn requests(&self, tag: &Tag, name: &str) -> Vec<Request> {
+        let mut requests = Vec::new();
+        for (number, attribute) in tag.attributes.iter().enumerate() {
+            let named = self
+                .html
+                .get(attribute.name.clone())
+                .is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()));
+            if !named || attribute.quote == Quote::Absent {
+                continue;
+            }
+            let text = self.value(attribute.value.clone());
+            requests.extend(self.request(text.as_str(), Site::Attribute(number)));
+        }
+        requests
+    }
+
+    fn srcset_requests(&self, tag: &Tag) -> Vec<Request> {
+        let mut requests = Vec::new();
+        for (number, attribute) in tag.attributes.iter().enumerate() {
+            let named = self
+                .html
+                .get(attribute.name.clone())
+                .is_some_and(|found| found.eq_ignore_ascii_case(b"srcset"));
+            if named {
+                let text = self.value(attribute.value.clone());
+                for candidate in srcset(text.as_str()) {
+                    requests.extend(self.request(&candidate, Site::Attribute(number)));
+                }
+            }
+        }
+        requests
+    }
+
+    fn request(&self, reference: &str, site: Site) -> Option<Request> {
+        match target(reference, self.base.as_deref()) {
+            Target::Remote(url) => Some(Request {
+                written: clean(reference),
+                url,
+                site,
+            }),
+            Target::Part(_) | Target::Local => None,
+        }
+    }
+
+    fn own_box(&self, tag: &Tag, vector: Vector) -> Option<OwnBox> {
+        match vector {
+            Vector::AmpPixel => Some(OwnBox::of(Some("1"), Some("1"), &[])),
+            Vector::Img | Vector::InputImage | Vector::AmpImg | Vector::AmpAnim => {
+                let css = self
+                    .first(tag, "style")
+                    .and_then(|style| css::attribute(&style).ok())
+                    .unwrap_or_default();
+                let declarations = css.rules.first().map(|rule| rule.declarations.as_slice());
+                Some(OwnBox::of(
+                    self.first(tag, "width").as_deref(),
+                    self.first(tag, "height").as_deref(),
+                    declarations.unwrap_or_default(),
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    fn background(&self, tag: &Tag, place: Place) -> Option<Load> {
+        let requests = self.requests(tag, "background");
+        (!requests.is_empty()).then(|| Load {
+            span: tag.range.clone(),
+            vector: Vector::Background,
+            place,
+            tag: None,
+            requests,
+            own: None,
+        })
+    }
+
+    fn style_attributes(
+        &mut self,
+        tag: &Tag,
+        place: Place,
+        loads: &mut Vec<Load>,
+    ) -> Result<(), Uninspectable> {
+        for attribute in tag.all(self.html, "style") {
+            let raw = self.html.get(attribute.value.clone()).unwrap_or_default();
+            if memchr::memchr2(b'(', b'&', raw).is_none() {
+                continue;
+            }
+            let text = self.value(attribute.value.clone());
+            let css = css::attribute(text.as_str()).map_err(|_| Uninspectable::TokenLimit)?;
+            let blanks = attribute.quote == Quote::Quoted;
+            self.css_loads(&text, &css, Vector::StyleAttribute, place, blanks, loads)?;
+        }
+        Ok(())
+    }
+
+    fn styles(&mut self, styles: &[(usize, Place)]) -> Result<(), Uninspectable> {
+        let starts: Vec<usize> = styles.iter().map(|(start, _)| *start).collect();
+        for range in style_texts(self.html, &starts) {
+            let place = styles
+                .iter()
+                .find(|(start, _)| *start == range.start)
+                .map_or(Place::Body, |(_, place)| *place);
+            let text = Text::raw(self.html, range, self.charset);
+            let css = css::sheet(text.as_str()).map_err(|_| Uninspectable::TokenLimit)?;
+            let mut loads = Vec::new();
+            self.css_loads(&text, &css, Vector::StyleElement, place, true, &mut loads)?;
+            self.survey.loads.extend(loads);
+            self.survey
+                .sheet
+                .add(&css.rules)
+                .map_err(|_| Uninspectable::TokenLimit)?;
+        }
+        Ok(())
+    }
+
+    fn css_loads(
+        &mut self,
+        text: &Text,
+        css: &Css,
+        vector: Vector,
+        place: Place,
+        blanks: bool,
+        loads: &mut Vec<Load>,
+    ) -> Result<(), Uninspectable> {
+        for token in &css.urls {
+            let range = text.raw_range(token.range.clone());
+            let site = Site::Token {
+                range: range.clone(),
+                role: token.role,
+                blanks,
+            };
+            if let Target::Part(id) = target(&token.url, None) {
+                self.part(&id)?;
+            }
+            if let Some(request) = self.request(&token.url, site) {
+                loads.push(Load {
+                    span: range,
+                    vector,
+                    place,
+                    tag: None,
+                    requests: vec![request],
+                    own: None,
+                });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,308 @@
+//! Where the start tags of an HTML document are: in the document itself, inside the conditional comments that only
+//! Word opens, and as a client without scripts sees `<noscript>`. lol_html finds them; a plain scanner finds them where
+//! lol_html says that browsers disagree.
+//!
+//! It knows tag names only where they change the reading. It fails when a limit is reached or the readings disagree in
+//! a way that hides tags; the caller then calls the document uninspectable.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use encoding_rs::Encoding;
+use lol_html::errors::{RewritingError, SelectorError};
+use lol_html::{
+    AsciiCompatibleEncoding, DocumentContentHandlers, ElementContentHandlers, HtmlRewriter,
+    MemorySettings, Selector, Settings,
+};
+use memchr::memmem;
+
+use super::tag::end_of_tag;
+use super::{Place, Uninspectable};
+
+/// Conditional comments inside one another; each level lies strictly inside the one before.
+const COMMENT_DEPTH_MAX: usize = 4;
+/// The scanner may look at each octet this many times before it gives up: unclosed tags in a row are quadratic.
+const SCAN_EFFORT_MAX: usize = 64;
+
+/// A start tag and who sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// From `<` to the octet after `>`.
+    pub(super) range: Range<usize>,
+    /// Who sees it.
+    pub(super) place: Place,
+}
+
+/// One way to read the document.
+pub(super) type Spots = Vec<Spot>;
+
+/// All readings that some client makes. The second is there only where browsers disagree on the first.
+#[derive(Debug)]
+pub(super) struct Readings {
+    /// The tags as browsers see them, with and without scripts, conditional comments opened.
+    pub(super) parsed: Spots,
+    /// Every `<` and letter read as a tag, where the parser reported an ambiguity.
+    pub(super) scanned: Option<Spots>,
+}
+
+/// Reads the document in every way that matters.
+pub(super) fn read(
+    html: &[u8],
+    encoding: &'static Encoding,
+    memory: usize,
+) -> Result<Readings, Uninspectable> {
+    let encoding = AsciiCompatibleEncoding::new(encoding).ok_or(Uninspectable::Charset)?;
+    let parser = Parsing { encoding, memory };
+    let mut parsed = Vec::new();
+    let mut ambiguous = parser.document(html, 0, Place::Body, COMMENT_DEPTH_MAX, &mut parsed)?;
+    if let Some(scriptless) = without_noscript(html) {
+        ambiguous |= parser.document(
+            &scriptless,
+            0,
+            Place::Noscript,
+            COMMENT_DEPTH_MAX,
+            &mut parsed,
+        )?;
+    }
+    // The same tag in several readings is one tag; the place that sorts first is the one most clients see.
+    parsed.sort_by(|a, b| {
+        (a.range.start, a.range.end, a.place).cmp(&(b.range.start, b.range.end, b.place))
+    });
+    parsed.dedup_by(|later, earlier| later.range == earlier.range);
+    let scanned = ambiguous.then(|| scan(html)).transpose()?;
+    Ok(Readings { parsed, scanned })
+}
+
+struct Parsing {
+    encoding: AsciiCompatibleEncoding,
+    memory: usize,
+}
+
+impl Parsing {
+    /// Notes all tags of a (part of a) document that begins at `offset`; says whether browsers may disagree on it.
+    fn document(
+        &self,
+        html: &[u8],
+        offset: usize,
+        place: Place,
+        depth: usize,
+        spots: &mut Spots,
+    ) -> Result<bool, Uninspectable> {
+        let mut comments = Vec::new();
+        let before = spots.len();
+        let mut ambiguous = false;
+        match self.pass(
+            html,
+            true,
+            |range| note(spots, range, offset, place),
+            &mut comments,
+        ) {
+            Ok(()) => {}
+            Err(RewritingError::ParsingAmbiguity(_)) => {
+                ambiguous = true;
+                spots.truncate(before);
+                comments.clear();
+                self.pass(
+                    html,
+                    false,
+                    |range| note(spots, range, offset, place),
+                    &mut comments,
+                )
+                .map_err(|_| Uninspectable::TokenLimit)?;
+            }
+            Err(_) => return Err(Uninspectable::TokenLimit),
+        }
+        for comment in comments {
+            let Some(inside) = conditional(html, comment) else {
+                continue;
+            };
+            let depth = depth.checked_sub(1).ok_or(Uninspectable::TokenLimit)?;
+            let text = html.get(inside.clone()).unwrap_or_default();
+            ambiguous |= self.document(
+                text,
+                offset.saturating_add(inside.start),
+                Place::Conditional,
+                depth,
+                spots,
+            )?;
+        }
+        Ok(ambiguous)
+    }
+
+    fn pass(
+        &self,
+        html: &[u8],
+        strict: bool,
+        mut tag: impl FnMut(Range<usize>),
+        comments: &mut Vec<Range<usize>>,
+    ) -> Result<(), RewritingError> {
+        let all: Selector = "*"
+            .parse()
+            .map_err(|error: SelectorError| RewritingError::ContentHandlerError(error.into()))?;
+        let settings = Settings::new()
+            .with_encoding(self.encoding)
+            .with_strict(strict)
+            // No graceful bail-out: a document past the limit is uninspectable, never passed on unread.
+            .with_memory_settings(MemorySettings::new().with_max_allowed_memory_usage(self.memory))
+            .append_element_content_handler((
+                std::borrow::Cow::Borrowed(&all),
+                ElementContentHandlers::default().element(
+                    |element: &mut lol_html::html_content::Element<'_, '_>| {
+                        tag(element.source_location().bytes());
+                        Ok(())
+                    },
+                ),
+            ))
+            .append_document_content_handler(DocumentContentHandlers::default().comments(
+                |comment: &mut lol_html::html_content::Comment<'_>| {
+                    comments.push(comment.source_location().bytes());
+                    Ok(())
+                },
+            ));
+        let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| ());
+        rewriter.write(html)?;
+        // Closes a comment that the document leaves open: Word reads what is inside one. An open tag stays unreported
+        // by `note`, as browsers drop it.
+        rewriter.write(b"-->")?;
+        rewriter.end()
+    }
+}
+
+/// Notes a tag, unless it ends behind the document: then the document left it open and browsers drop it.
+fn note(spots: &mut Spots, range: Range<usize>, offset: usize, place: Place) {
+    spots.push(Spot {
+        range: offset.saturating_add(range.start)..offset.saturating_add(range.end),
+        place,
+    });
+}
+
+/// The inside of a downlevel-hidden conditional comment, `<!--[if ...]> ... <![endif]-->`. Other comments never render.
+fn conditional(html: &[u8], comment: Range<usize>) -> Option<Range<usize>> {
+    let comment = comment.start..comment.end.min(html.len());
+    let text = html.get(comment.clone())?;
+    let inside = text.strip_prefix(b"<!--")?;
+    let word = inside.trim_ascii_start();
+    let condition = word.strip_prefix(b"[")?.trim_ascii_start();
+    let opens = condition
+        .get(..2)
+        .is_some_and(|word| word.eq_ignore_ascii_case(b"if"));
+    // What is left of a comment that ended at once, as in "<!--[if !mso]><!-->", holds no tag.
+    opens.then(|| comment.start.saturating_add(4)..comment.end)
+}
+
+/// The document with every `noscript` renamed, so that its inside is read as a client without scripts reads it. Same
+/// length, same offsets. `None` where there is no `noscript`.
+fn without_noscript(html: &[u8]) -> Option<Vec<u8>> {
+    const NAME: &[u8] = b"noscript";
+    let mut renamed: Option<Vec<u8>> = None;
+    for open in memchr::memchr_iter(b'<', html) {
+        let mut start = open.saturating_add(1);
+        if html.get(start) == Some(&b'/') {
+            start = start.saturating_add(1);
+        }
+        let end = start.saturating_add(NAME.len());
+        let is_noscript = html
+            .get(start..end)
+            .is_some_and(|name| name.eq_ignore_ascii_case(NAME));
+        if is_noscript
+            && let Some(last) = renamed
+                .get_or_insert_with(|| html.to_vec())
+                .get_mut(end.saturating_sub(1))
+        {
+            *last = b'x';
+        }
+    }
+    renamed
+}
+
+/// Reads every `<` and letter as the start of a tag, whatever stands around it: a superset of all readings.
+fn scan(html: &[u8]) -> Result<Spots, Uninspectable> {
+    let mut effort = html.len().saturating_mul(SCAN_EFFORT_MAX);
+    let mut spots = Vec::new();
+    for start in memchr::memchr_iter(b'<', html) {
+        let end = end_of_tag(html, start);
+        let looked_at = end.unwrap_or(html.len()).saturating_sub(start);
+        let opens = html
+            .get(start.saturating_add(1))
+            .is_some_and(u8::is_ascii_alphabetic);
+        if opens {
+            effort = effort
+                .checked_sub(looked_at)
+                .ok_or(Uninspectable::TokenLimit)?;
+        }
+        if let Some(end) = end {
+            spots.push(Spot {
+                range: start..end,
+                place: Place::Body,
+            });
+        }
+    }
+    Ok(spots)
+}
+
+/// Where the text of each `<style>` stands: from its start tag to the next `</style`, or to the end of the document.
+pub(super) fn style_texts(html: &[u8], starts: &[usize]) -> Vec<Range<usize>> {
+    let ends: Vec<usize> = memmem::find_iter(html, b"</")
+        .filter(|at| {
+            html.get(at.saturating_add(2)..at.saturating_add(7))
+                .is_some_and(|name| name.eq_ignore_ascii_case(b"style"))
+        })
+        .collect();
+    let mut texts: Vec<Range<usize>> = Vec::new();
+    for start in starts {
+        // Inside a text we already have: foreign content may nest them, and once is enough.
+        if texts.last().is_some_and(|text| *start < text.end) {
+            continue;
+        }
+        let after = ends.partition_point(|end| end < start);
+        let end = ends.get(after).copied().unwrap_or(html.len());
+        texts.push(*start..end);
+    }
+    texts
+}
+
+/// Whether a finding's span lies across a tag of another reading: then an edit for one would be something else for the
+/// other. `spots` are sorted.
+pub(super) fn overlapping<'r>(
+    spots: &[Spot],
+    spans: impl Iterator<Item = &'r Range<usize>>,
+) -> bool {
+    let mut furthest = Vec::with_capacity(spots.len());
+    let mut disputed = HashSet::new();
+    let mut holder: Option<&Range<usize>> = None;
+    for spot in spots {
+        match holder {
+            Some(earlier) if spot.range.start < earlier.end => {
+                disputed.insert(earlier);
+                disputed.insert(&spot.range);
+                if spot.range.end > earlier.end {
+                    holder = Some(&spot.range);
+                }
+            }
+            _ => holder = Some(&spot.range),
+        }
+        furthest.push(holder.map_or(0, |range| range.end));
+    }
+    for span in spans {
+        let before = spots.partition_point(|spot| spot.range.start < span.end);
+        let Some(last) = before.checked_sub(1) else {
+            continue;
+        };
+        let own = spots
+            .get(last)
+            .filter(|spot| spot.range.start <= span.start && span.end <= spot.range.end);
+        let clear = match own {
+            Some(spot) => !disputed.contains(&spot.range),
+            // CSS between two tags: no tag may reach into it.
+            None => furthest.get(last).is_none_or(|end| *end <= span.start),
+        };
+        if !clear {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+#[path = "reading_tests.rs"]
+mod tests;

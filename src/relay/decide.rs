@@ -1,0 +1,218 @@
+//! Finding × recipient → action, basis, reason. Pure: no clock, no store, no octets (DESIGN 2 "decide").
+//!
+//! Joins what `pixel` saw with what `consent` permits; the only place where they meet. What a stream does not declare
+//! needs consent to every purpose, what could not be asked permits nothing, what cannot be seen counts as a tracker of the
+//! broadest declaration. There is no input that turns an unknown into a kept.
+
+use std::collections::BTreeSet;
+
+use super::plan::{Cause, Treatment};
+use super::settings::{Shadow, Stops, Stream};
+use super::streams::Declared;
+use super::survey::Uninspectable;
+use crate::consent::{
+    Action, Basis, Permit, ProofId, Reason, Standing, StreamFacts, StreamKind, Subject, Wanted,
+    WithdrawalLink, permit,
+};
+
+/// What one recipient's copy is decided by.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Whose mail it is.
+    pub stream: &'a Stream,
+    /// Whether a controller is known for it.
+    pub assigned: bool,
+    /// The operator's stops.
+    pub stops: Stops,
+    /// Whether the recipient can withdraw by a link in this mail, where the stream asks for one (D10).
+    pub withdrawal: WithdrawalLink,
+    /// Whether the ledger takes lines: without one nothing is kept (DESIGN 5 "Ledger").
+    pub ledger: bool,
+    /// Whether mail of this stream that cannot be examined was first seen longer than `hold_limit` ago.
+    pub hold_over: bool,
+}
+
+/// One thing that a decision is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matter<'a> {
+    /// A finding at a host, which can be taken out.
+    Finding(&'a str),
+    /// A finding at a host, in a part that cannot be edited, and why.
+    Fixed(&'a str, Uninspectable),
+    /// A part that no reading sees through, and why.
+    Blind(Uninspectable),
+}
+
+/// What is done about one matter for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What is done, or would be done where the stream is in shadow.
+    pub action: Action,
+    /// Why it may stay.
+    pub basis: Option<Basis>,
+    /// Why not.
+    pub reason: Option<Reason>,
+    /// Why its part cannot be inspected or edited, where that is what decided.
+    pub uninspectable: Option<Uninspectable>,
+    /// The records it rests on.
+    pub proofs: Vec<ProofId>,
+}
+
+impl Decision {
+    /// Whether the tracker stays.
+    pub fn keeps(&self) -> bool {
+        self.action == Action::Kept
+    }
+}
+
+/// Who the recipient is to the controller: the states, or why they could not be asked.
+pub type Asked<'a> = Result<&'a Standing, Reason>;
+
+/// The decision about one matter for one recipient.
+pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decision {
+    let (host, blind) = match matter {
+        Matter::Finding(host) => (host, None),
+        Matter::Fixed(host, why) => (host, Some(why)),
+        // Nobody knows what is in it: what is declared for all hosts, else every purpose.
+        Matter::Blind(why) => ("", Some(why)),
+    };
+    let (reason, proofs) = match allowed(host, asked, facts) {
+        Permit::Kept { basis, proofs } => {
+            return Decision {
+                action: Action::Kept,
+                basis: Some(basis),
+                reason: None,
+                uninspectable: None,
+                proofs,
+            };
+        }
+        Permit::Stripped { reason, record } => (reason, record.into_iter().collect()),
+    };
+    let action = match blind {
+        None => Action::Stripped,
+        Some(Uninspectable::Signed) => Action::Rejected,
+        Some(_) => uninspectable(facts.stream.kind),
+    };
+    Decision {
+        action,
+        basis: None,
+        reason: Some(reason),
+        uninspectable: blind,
+        proofs,
+    }
+}
+
+fn allowed(host: &str, asked: Asked<'_>, facts: &Facts<'_>) -> Permit {
+    let stripped = |reason| Permit::Stripped {
+        reason,
+        record: None,
+    };
+    if !facts.ledger {
+        return stripped(Reason::LedgerUnavailable);
+    }
+    let standing = match asked {
+        Ok(standing) => standing,
+        Err(reason) => return stripped(reason),
+    };
+    let wanted = match facts.stream.declared(host) {
+        Declared::Purposes(purposes) => Wanted::Declared(purposes),
+        Declared::Undeclared => Wanted::Undeclared,
+    };
+    let law = StreamFacts {
+        kind: facts.stream.kind,
+        assigned: facts.assigned,
+        strip_all: facts.stops.strip_all,
+        withdrawal_link: facts.withdrawal,
+        // No profile is loaded that could exempt it.
+        auth_security_exempt: false,
+    };
+    permit(wanted, standing, &law)
+}
+
+/// What an uninspectable part means by kind of stream (DESIGN 4).
+fn uninspectable(kind: StreamKind) -> Action {
+    match kind {
+        StreamKind::Marketing | StreamKind::Prospecting | StreamKind::ConsentRequest => {
+            Action::Rejected
+        }
+        StreamKind::Requested | StreamKind::Authentication => Action::Held,
+    }
+}
+
+/// Whether decisions act on this recipient: always, but for the share of a shadow that only looks on.
+pub fn enforced(shadow: Option<&Shadow>, subject: &Subject) -> bool {
+    shadow.is_none_or(|shadow| subject.percentile() < shadow.share_percent)
+}
+
+/// What all decisions about one recipient make of the copy. `emptiable[i]`: the part of matter `i` can be emptied because a
+/// text/plain alternative stands beside it, and its index.
+pub fn treatment(decisions: &[Decision], matters: &[Place], facts: &Facts<'_>) -> Treatment {
+    let mut strip = BTreeSet::new();
+    let mut empty = BTreeSet::new();
+    let mut held = None;
+    for (decision, place) in decisions.iter().zip(matters) {
+        let cause = Cause {
+            reason: decision.reason.unwrap_or(Reason::Uninspectable),
+            uninspectable: decision.uninspectable,
+        };
+        match decision.action {
+            Action::Kept => {}
+            Action::Rejected => return Treatment::Rejected(cause),
+            Action::Held => match place {
+                Place::Part {
+                    part,
+                    emptiable: true,
+                } => {
+                    empty.insert(*part);
+                }
+                Place::Part { .. } | Place::Finding(_) if facts.hold_over => {
+                    return Treatment::Rejected(cause);
+                }
+                Place::Part { .. } | Place::Finding(_) => held = Some(cause),
+            },
+            Action::Stripped
+            | Action::WouldStrip
+            | Action::Reduced
+            | Action::Counted
+            | Action::Deidentified => match place {
+                Place::Finding(finding) => {
+                    strip.insert(*finding);
+                }
+                Place::Part { .. } => return Treatment::Rejected(cause),
+            },
+        }
+    }
+    let treatment = Treatment::Forward { strip, empty };
+    match held {
+        Some(cause) => Treatment::Held(cause),
+        None if facts.stops.hold_edits && treatment.changes() => Treatment::Held(Cause {
+            reason: Reason::HoldEdits,
+            uninspectable: None,
+        }),
+        None => treatment,
+    }
+}
+
+/// Where a matter stands, for what is done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A finding that can be taken out, by its index in the survey.
+    Finding(usize),
+    /// A whole part, by its index in the tree.
+    Part {
+        /// Index of the part.
+        part: usize,
+        /// Whether a text/plain alternative stands beside it.
+        emptiable: bool,
+    },
+}
+
+impl Place {
+    /// The finding that stands here, where it is one that can be taken out.
+    pub fn finding(&self) -> Option<usize> {
+        match self {
+            Self::Finding(finding) => Some(*finding),
+            Self::Part { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Delivery of one transaction's variants, and what is written ahead of it (DESIGN 3).
+//!
+//! What can end half done is written to the spool before the first dot; if that fails nothing was sent. Each forward-path
+//! ends with one fate. Knows variants and replies; it must never know why something was stripped. A fault of ours is 451,
+//! never a 250.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::Relay;
+use super::journey::Journey;
+use super::plan::Parcel;
+use crate::next_hop::{Fate, Line, Transit};
+use crate::smtp::replies;
+use crate::smtp::reply::{Reply, Severity};
+use crate::spool::{Prepared, SpoolError};
+
+/// What is open towards the next hop.
+enum Way {
+    /// A transaction whose envelope is accepted.
+    Envelope(Transit),
+    /// A connection between transactions.
+    Line(Line),
+    /// Nothing.
+    None,
+}
+
+/// Who keeps what is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeper {
+    /// The client: one reply for all, so what can end half done is written ahead (SMTP listener).
+    WriteAhead,
+    /// The client: every forward-path is answered for itself (LMTP listener).
+    Client,
+    /// The spool: the entry is there already.
+    Spool,
+}
+
+/// What there is to deliver.
+pub(super) struct Load<'a> {
+    /// The message as the client sent it, for the spool.
+    pub message: &'a Bytes,
+    /// One variant each.
+    pub parcels: &'a [Parcel],
+    /// Whether forward-paths beside the parcels will be owed or reported (rejected, held).
+    pub aside: bool,
+    /// When our reply has to be out.
+    pub deadline: Instant,
+}
+
+/// How it went: a fate for each forward-path of the transaction that a parcel was for.
+pub(super) struct Delivery {
+    /// By index of the forward-path.
+    pub fates: Vec<Option<Fate>>,
+    /// The spool entry that was written ahead, still to be settled.
+    pub prepared: Option<Prepared>,
+}
+
+impl Relay {
+    /// Runs the parcels one after the other. `live` is the client's own transaction with the next hop, its envelope
+    /// accepted and no data sent.
+    pub(super) async fn deliver(
+        &self,
+        journey: &Journey,
+        load: Load<'_>,
+        live: Option<Transit>,
+        keeper: Keeper,
+    ) -> Delivery {
+        let mut delivery = Delivery {
+            fates: vec![None; journey.rcpts.len()],
+            prepared: None,
+        };
+        let several_ends = load.parcels.len() > 1
+            || load.aside
+            || (self.next_hop.answers_each() && journey.rcpts.len() > 1);
+        if keeper == Keeper::WriteAhead
+            && several_ends
+            && !self.prepare(journey, &load, &mut delivery).await
+        {
+            give_back(live).await;
+            return delivery;
+        }
+        let mut way = match live {
+            // One transaction for everybody, and the next hop has the envelope already.
+            Some(transit) if one_for_all(&load, journey) => Way::Envelope(transit),
+            Some(transit) => Way::Line(transit.reset().await),
+            None => Way::None,
+        };
+        for parcel in load.parcels {
+            way = self
+                .deliver_parcel(journey, &load, parcel, way, keeper, &mut delivery)
+                .await;
+            if keeper == Keeper::WriteAhead && !delivery.any_taken() {
+                // Nothing taken by the first: its reply is the answer, the others were not begun.
+                break;
+            }
+        }
+        delivery
+    }
+
+    async fn deliver_parcel(
+        &self,
+        journey: &Journey,
+        load: &Load<'_>,
+        parcel: &Parcel,
+        way: Way,
+        keeper: Keeper,
+        delivery: &mut Delivery,
+    ) -> Way {
+        let (transit, accepted) = match way {
+            Way::Envelope(transit) => (transit, parcel.recipients.clone()),
+            Way::Line(line) => match self
+                .envelope_again(journey, load, parcel, Some(line), delivery)
+                .await
+            {
+                Ok(opened) => opened,
+                Err(way) => return way,
+            },
+            Way::None => match self
+                .envelope_again(journey, load, parcel, None, delivery)
+                .await
+            {
+                Ok(opened) => opened,
+                Err(way) => return way,
+            },
+        };
+        let all_again = accepted.len() == parcel.recipients.len();
+        if keeper == Keeper::WriteAhead
+            && !all_again
+            && delivery.prepared.is_none()
+            && !self.prepare(journey, load, delivery).await
+        {
+            return Way::Line(transit.reset().await);
+        }
+        let (fates, line) = transit.data(&parcel.variant, load.deadline).await;
+        for (recipient, fate) in accepted.into_iter().zip(fates) {
+            if matches!(fate, Fate::Unknown(_)) {
+                tracing::warn!(id = %journey.id, "possible duplicate: the dot was sent and not answered");
+            }
+            delivery.set(recipient, fate);
+        }
+        Way::Line(line)
+    }
+
+    /// MAIL and RCPT for one parcel again. `Err`: nobody was accepted, the fates say why.
+    async fn envelope_again(
+        &self,
+        journey: &Journey,
+        load: &Load<'_>,
+        parcel: &Parcel,
+        line: Option<Line>,
+        delivery: &mut Delivery,
+    ) -> Result<(Transit, Vec<usize>), Way> {
+        let rcpts: Vec<_> = parcel
+            .recipients
+            .iter()
+            .filter_map(|index| journey.rcpts.get(*index).cloned())
+            .collect();
+        let line = match line {
+            Some(line) => Ok(line),
+            None => self.next_hop.line(Some(load.deadline)).await,
+        };
+        let opened = match line {
+            Ok(line) => {
+                line.rerun(
+                    &journey.mail,
+                    &rcpts,
+                    &journey.client.xforward,
+                    &parcel.variant,
+                    load.deadline,
+                )
+                .await
+            }
+            Err(unreachable) => Err(unreachable),
+        };
+        let (transit, replies) = match opened {
+            Ok(opened) => opened,
+            Err(unreachable) => {
+                tracing::error!(id = %journey.id, error = %unreachable, "no transaction with the next hop");
+                for recipient in &parcel.recipients {
+                    delivery.set(*recipient, Fate::NotNow(unreachable.to_reply()));
+                }
+                return Err(Way::None);
+            }
+        };
+        let mut accepted = Vec::with_capacity(replies.len());
+        for (recipient, reply) in parcel.recipients.iter().zip(replies) {
+            match reply.severity() {
+                Severity::Done => accepted.push(*recipient),
+                Severity::Refused => delivery.set(*recipient, Fate::Refused(reply)),
+                Severity::NotNow | Severity::GoOn => delivery.set(*recipient, Fate::NotNow(reply)),
+            }
+        }
+        if accepted.is_empty() {
+            return Err(Way::Line(transit.reset().await));
+        }
+        Ok((transit, accepted))
+    }
+
+    /// Writes the entry ahead. On failure every forward-path without a fate is answered 451 4.3.1 and nothing is sent.
+    async fn prepare(&self, journey: &Journey, load: &Load<'_>, delivery: &mut Delivery) -> bool {
+        match self
+            .spool
+            .prepare(journey.to_envelope(), load.message.clone())
+            .await
+        {
+            Ok(prepared) => {
+                delivery.prepared = Some(prepared);
+                true
+            }
+            Err(error) => {
+                tracing::error!(id = %journey.id, %error, "nothing sent: the spool did not take the message");
+                delivery.fill(&Fate::NotNow(error_reply(&error)));
+                false
+            }
+        }
+    }
+}
+
+impl Delivery {
+    fn set(&mut self, recipient: usize, fate: Fate) {
+        if let Some(slot) = self.fates.get_mut(recipient) {
+            *slot = Some(fate);
+        }
+    }
+
+    fn fill(&mut self, fate: &Fate) {
+        for slot in self.fates.iter_mut().filter(|slot| slot.is_none()) {
+            *slot = Some(fate.clone());
+        }
+    }
+
+    /// Whether the next hop has taken anybody's copy.
+    pub(super) fn any_taken(&self) -> bool {
+        self.fates
+            .iter()
+            .flatten()
+            .any(|fate| matches!(fate, Fate::Taken(_)))
+    }
+
+    /// The one reply an SMTP client gets: the next hop's own words where anything was taken, else the mildest.
+    pub(super) fn one_reply(&self) -> Reply {
+        let taken = self.fates.iter().flatten().find_map(|fate| {
+            if let Fate::Taken(reply) = fate {
+                Some(reply.clone())
+            } else {
+                None
+            }
+        });
+        taken.unwrap_or_else(|| mildest(self.fates.iter().flatten().map(Fate::reply)))
+    }
+}
+
+/// The reply that promises the least harm: 4xx before 5xx, the first among equals.
+pub(super) fn mildest<'a>(replies: impl Iterator<Item = &'a Reply>) -> Reply {
+    let mut first_refusal = None;
+    for reply in replies {
+        match reply.severity() {
+            Severity::Refused => first_refusal = first_refusal.or(Some(reply)),
+            Severity::NotNow | Severity::GoOn | Severity::Done => return reply.clone(),
+        }
+    }
+    first_refusal
+        .cloned()
+        .unwrap_or_else(replies::internal_fault)
+}
+
+/// A full spool is said with its own code (RFC 5321 4.2.3).
+fn error_reply(error: &SpoolError) -> Reply {
+    if error.is_full() {
+        replies::spool_full()
+    } else {
+        replies::spool_failed()
+    }
+}
+
+/// Whether one variant serves everybody who was accepted.
+fn one_for_all(load: &Load<'_>, journey: &Journey) -> bool {
+    matches!(load.parcels, [only] if only.recipients.len() == journey.rcpts.len())
+}
+
+async fn give_back(live: Option<Transit>) {
+    if let Some(transit) = live {
+        transit.reset().await;
+    }
+}
+
+/// When the reply to the client has to be out.
+pub(super) fn deadline(answer_within: Duration) -> Instant {
+    Instant::now() + answer_within
+}

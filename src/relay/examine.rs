@@ -1,0 +1,346 @@
+//! What `serve` does with a message before anybody sends it, and all that `strip` does: survey, look-up, decide, group,
+//! strip. No next hop, no ledger (DESIGN 2: "`relay::examine` is what `strip` and `scan` call").
+//!
+//! One look-up for all recipients of a message, asked again when the answer is older than 5 s once the variants stand
+//! (promise 8). A register that does not answer keeps nothing. It never returns a variant that was not walked and examined
+//! once more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::decide::{Decision, Facts, decide, enforced, treatment};
+use super::plan::{Group, Treatment, group, strictest};
+use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops, Stream};
+use super::streams::Streams;
+use super::strip;
+use super::survey::{Survey, survey};
+use crate::consent::{Action, Reason, Standing, Subject, WithdrawalLink};
+use crate::mime::splice::Spliced;
+use crate::mime::trace;
+use crate::pixel::Rules;
+use crate::register::{Keys, Register};
+
+use crate::smtp::replies;
+use crate::smtp::reply::Reply;
+
+/// Oldest answer of the register that a decision may rest on when its intent is written (promise 8).
+pub const ANSWER_AGE_MOST: Duration = Duration::from_secs(5);
+/// From this size on a message is surveyed away from the reactor, in octets.
+const SURVEY_ELSEWHERE_OCTETS: usize = 128 << 10;
+/// How often an answer may grow too old while variants are made, before the message is given back with 451.
+const ROUNDS: usize = 3;
+
+/// Surveys, decides and strips.
+#[derive(Debug)]
+pub struct Examiner {
+    /// Our name, to know our own `Received:` fields.
+    pub name: String,
+    /// `[relay]`.
+    pub settings: Settings,
+    /// `[stops]`.
+    pub stops: Stops,
+    /// `[[stream]]`.
+    pub streams: Streams,
+    /// Detection rules, without those that are switched off.
+    pub rules: Arc<Rules>,
+    /// Names of those that are switched off.
+    pub rules_disabled: Vec<String>,
+    /// The consent register.
+    pub register: Arc<Register>,
+    /// The keys that make subjects.
+    pub keys: Arc<Keys>,
+}
+
+/// One message and what is known about it beside its octets.
+#[derive(Debug, Clone)]
+pub struct Case<'a> {
+    /// The message as the client sent it.
+    pub message: &'a Bytes,
+    /// The listener it came by.
+    pub listener: &'a str,
+    /// Whether the reverse-path is null: then everything is out of scope.
+    pub null_reverse_path: bool,
+    /// The forward-paths, as between the brackets.
+    pub forward_paths: Vec<&'a str>,
+    /// Our `Received:` field with its line end, where one is to be added.
+    pub received: Option<Vec<u8>>,
+    /// Today, UTC: a shadow ends by itself.
+    pub today: jiff::civil::Date,
+    /// Whether the ledger takes lines; without one nothing is kept.
+    pub ledger: bool,
+    /// Whether the hold of this message is over.
+    pub hold_over: bool,
+}
+
+/// A message with its decisions and variants.
+#[derive(Debug)]
+pub struct Examined<'a> {
+    /// What is in it.
+    pub survey: Survey,
+    /// Whose mail it is.
+    pub stream: &'a Stream,
+    /// Whether decisions only look on, for those outside the share.
+    pub shadow: Option<&'a Shadow>,
+    /// When the register answered; `None` when it did not.
+    pub looked_up_at: Option<Timestamp>,
+    /// One for each forward-path.
+    pub recipients: Vec<Recipient>,
+    /// Recipients with the same treatment.
+    pub groups: Vec<Group>,
+    /// One for each group; `None` where its copy does not go.
+    pub variants: Vec<Option<Spliced>>,
+}
+
+/// What was decided for one forward-path.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    /// Who, to this controller.
+    pub subject: Subject,
+    /// Whether the decisions act.
+    pub enforced: bool,
+    /// One for each matter of the survey.
+    pub decisions: Vec<Decision>,
+}
+
+impl Examiner {
+    /// Examines one message for all its recipients.
+    ///
+    /// # Errors
+    /// The reply for every forward-path: a message that loops or that never got a fresh answer.
+    pub async fn examine<'a>(&'a self, case: &Case<'_>) -> Result<Examined<'a>, Reply> {
+        let survey = self.survey(case).await;
+        if let Some(reply) = self.loops(case.message) {
+            return Err(reply);
+        }
+        let stream = self.streams.pick(case.listener, &survey.header.streams);
+        let subjects = self.subjects(stream, case);
+        for _ in 0..ROUNDS {
+            let asked_at = Instant::now();
+            let standings = self.look_up(stream, &subjects).await;
+            let examined = self.decided(case, survey.clone(), stream, &subjects, &standings);
+            if asked_at.elapsed() <= ANSWER_AGE_MOST {
+                return Ok(examined);
+            }
+        }
+        tracing::error!("the register's answers grow too old before they can be used");
+        Err(replies::internal_fault())
+    }
+
+    async fn survey(&self, case: &Case<'_>) -> Survey {
+        if case.null_reverse_path {
+            return Survey::out_of_scope(case.message, &self.settings, "null_reverse_path");
+        }
+        let (rules, settings) = (Arc::clone(&self.rules), self.settings.clone());
+        if case.message.len() < SURVEY_ELSEWHERE_OCTETS {
+            return survey(case.message, &rules, &settings);
+        }
+        let message = case.message.clone();
+        match tokio::task::spawn_blocking(move || survey(&message, &rules, &settings)).await {
+            Ok(survey) => survey,
+            // The survey broke off: nothing is known about the message, and that is what is said.
+            Err(_) => Survey::failed(case.message, &self.settings),
+        }
+    }
+
+    /// DESIGN 3 "Loops" (RFC 5321 6.3).
+    fn loops(&self, message: &[u8]) -> Option<Reply> {
+        let count = trace::received_count(message, &self.name);
+        if count.all >= self.settings.received_fields {
+            return Some(replies::loops(count.all));
+        }
+        (count.ours >= self.settings.own_received_fields)
+            .then(|| replies::loops_through_us(count.ours))
+    }
+
+    fn subjects(&self, stream: &Stream, case: &Case<'_>) -> Vec<Subject> {
+        case.forward_paths
+            .iter()
+            .map(|path| Subject::of(self.keys.lookup(), &stream.controller, path))
+            .collect()
+    }
+
+    async fn look_up(
+        &self,
+        stream: &Stream,
+        subjects: &[Subject],
+    ) -> Result<Vec<Standing>, Reason> {
+        match self.register.look_up(&stream.controller, subjects).await {
+            Ok(standings) if standings.len() == subjects.len() => Ok(standings),
+            Ok(_) => Err(Reason::StoreUnavailable),
+            Err(error) => {
+                tracing::error!(%error, "the register did not answer: nothing is kept");
+                Err(Reason::StoreUnavailable)
+            }
+        }
+    }
+
+    fn decided<'a>(
+        &'a self,
+        case: &Case<'_>,
+        survey: Survey,
+        stream: &'a Stream,
+        subjects: &[Subject],
+        standings: &Result<Vec<Standing>, Reason>,
+    ) -> Examined<'a> {
+        let shadow = stream.shadow(case.today);
+        let facts = Facts {
+            stream,
+            assigned: !self.streams.is_unassigned(stream),
+            stops: self.stops,
+            withdrawal: withdrawal(stream, &survey),
+            ledger: case.ledger,
+            hold_over: case.hold_over,
+        };
+        let mut recipients = Vec::with_capacity(subjects.len());
+        let mut treatments = Vec::with_capacity(subjects.len());
+        for (index, subject) in subjects.iter().enumerate() {
+            let asked = match standings {
+                Ok(standings) => standings.get(index).ok_or(Reason::StoreUnavailable),
+                Err(reason) => Err(*reason),
+            };
+            let matters = survey.matters();
+            let decisions: Vec<Decision> = matters
+                .map(|matter| decide(matter, asked, &facts))
+                .collect();
+            let enforced = enforced(shadow, subject);
+            treatments.push(match enforced {
+                true => treatment(&decisions, &survey.places, &facts),
+                false => Treatment::untouched(),
+            });
+            recipients.push(Recipient {
+                subject: *subject,
+                enforced,
+                decisions,
+            });
+        }
+        let groups = match self.settings.mixed_consent {
+            MixedConsent::Split => group(&treatments),
+            MixedConsent::Strictest => strictest(&treatments),
+        };
+        let looked_up_at = standings.as_ref().ok().map(|_| Timestamp::now());
+        let variants = Vec::new();
+        let mut examined = Examined {
+            survey,
+            stream,
+            shadow,
+            looked_up_at,
+            recipients,
+            groups,
+            variants,
+        };
+        examined.note_strictest();
+        self.make_variants(case, &mut examined);
+        examined
+    }
+
+    /// One variant for each group. Where the signature of somebody else may not be broken, or a variant does not pass its
+    /// second examination, the group's copy is refused instead.
+    fn make_variants(&self, case: &Case<'_>, examined: &mut Examined<'_>) {
+        let mut variants = Vec::with_capacity(examined.groups.len());
+        for group in &mut examined.groups {
+            let signed = group.treatment.changes() && !examined.survey.header.dkim.is_empty();
+            if signed && self.settings.existing_signature == ExistingSignature::Refuse {
+                group.treatment = Treatment::Rejected(strip::SIGNATURE);
+            }
+            let Treatment::Forward {
+                strip: findings,
+                empty,
+            } = &group.treatment
+            else {
+                variants.push(None);
+                continue;
+            };
+            let remove_signature =
+                signed && self.settings.existing_signature == ExistingSignature::Remove;
+            let edits = strip::Edits {
+                findings,
+                empty,
+                remove_signature,
+            };
+            match strip::variant(&self.rules, &self.settings, case, &examined.survey, &edits) {
+                Ok(variant) => variants.push(Some(variant)),
+                Err(why) => {
+                    tracing::error!(
+                        why = why.as_str(),
+                        "a variant did not pass its second examination"
+                    );
+                    group.treatment = strip::not_made(why, examined.stream.kind, case.hold_over);
+                    variants.push(None);
+                }
+            }
+        }
+        examined.variants = variants;
+    }
+}
+
+impl Examined<'_> {
+    /// Whether anybody keeps a tracker: then the intent has to be on the disk before it goes.
+    pub fn keeps(&self) -> bool {
+        self.recipients
+            .iter()
+            .any(|recipient| !recipient.enforced || recipient.decisions.iter().any(Decision::keeps))
+    }
+
+    /// Whether a copy waits because it cannot be inspected.
+    pub fn holds(&self) -> bool {
+        self.groups.iter().any(|group| matches!(&group.treatment, Treatment::Held(cause) if cause.uninspectable.is_some()))
+    }
+
+    /// In one body for all, what somebody would have kept goes because of somebody else; the record says so.
+    fn note_strictest(&mut self) {
+        for group in &self.groups {
+            let Treatment::Forward { strip, .. } = &group.treatment else {
+                continue;
+            };
+            for index in &group.recipients {
+                let Some(recipient) = self
+                    .recipients
+                    .get_mut(*index)
+                    .filter(|recipient| recipient.enforced)
+                else {
+                    continue;
+                };
+                for (decision, place) in recipient.decisions.iter_mut().zip(&self.survey.places) {
+                    if decision.keeps()
+                        && place
+                            .finding()
+                            .is_some_and(|finding| strip.contains(&finding))
+                    {
+                        *decision = Decision {
+                            action: Action::Stripped,
+                            basis: None,
+                            reason: Some(Reason::StrictestRecipient),
+                            ..decision.clone()
+                        };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// D10: whether the recipient can withdraw by a link in this mail, as far as the stream asks for one.
+fn withdrawal(stream: &Stream, survey: &Survey) -> WithdrawalLink {
+    use super::settings::WithdrawalLink as Wanted;
+    match &stream.withdrawal_link {
+        None | Some(Wanted::Elsewhere(_)) => WithdrawalLink::NotDemanded,
+        Some(Wanted::Checked(link))
+            if survey
+                .links
+                .iter()
+                .any(|href| href.starts_with(&link.url_prefix)) =>
+        {
+            WithdrawalLink::Present
+        }
+        Some(Wanted::Checked(_)) => WithdrawalLink::Absent,
+    }
+}
+
+/// Today, UTC.
+pub fn today(now: Timestamp) -> jiff::civil::Date {
+    now.to_zoned(jiff::tz::TimeZone::UTC).date()
+}

@@ -1,0 +1,45 @@
+//! What a message's header says to us: our own fields, signatures of others, its Message-ID.
+//!
+//! Ranges are what to cut to remove a field whole. Nothing of people is kept but the Message-ID, which is only ever hashed.
+
+use std::ops::Range;
+
+use crate::mime::{header as fields, trace};
+
+/// What the header says.
+#[derive(Debug, Clone, Default)]
+pub struct Header {
+    /// Values of `Pixelgate-Stream`, as many as there are.
+    pub streams: Vec<String>,
+    /// Every `Pixelgate-*` field, whole.
+    pub pixelgate_fields: Vec<Range<usize>>,
+    /// Domains that signed, each once.
+    pub dkim: Vec<String>,
+    /// Every `DKIM-Signature` field, whole.
+    pub dkim_fields: Vec<Range<usize>>,
+    /// The first Message-ID.
+    pub message_id: Option<String>,
+}
+
+/// Reads it.
+pub(super) fn header(message: &[u8]) -> Header {
+    let mut header = Header::default();
+    for field in trace::own_fields(message) {
+        if field.name == "pixelgate-stream" {
+            header.streams.push(field.value);
+        }
+        header.pixelgate_fields.push(field.whole);
+    }
+    for signature in trace::dkim_signatures(message) {
+        let domain = signature.domain.unwrap_or_else(|| "unknown".to_owned());
+        if !header.dkim.contains(&domain) {
+            header.dkim.push(domain);
+        }
+        header.dkim_fields.push(signature.whole);
+    }
+    let end = fields::end_of_header(message);
+    header.message_id = fields::fields(message, 0..end)
+        .find(|field| field.is(message, "Message-ID"))
+        .map(|field| field.value_text(message));
+    header
+}

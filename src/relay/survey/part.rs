@@ -1,0 +1,224 @@
+//! One HTML part, read in every plausible way: transfer encodings × charsets, and messages inside encodings.
+//!
+//! Where all readings agree on what is found and where, it can be edited; where they do not, everything that any of them
+//! finds counts and nothing is edited. What no reading decodes is blind. It must never prefer one reading in silence.
+
+use super::super::settings::Settings;
+use super::{Uninspectable, limits};
+use crate::mime;
+use crate::mime::charset::{self, charset};
+use crate::mime::transfer_encoding::{Encoding, decode};
+use crate::mime::tree::{ExamineOnly, Kind, Part, Scope, Tree};
+use crate::pixel::Rules;
+use crate::pixel::{self, Document, Examination, Finding};
+
+/// Messages inside encodings inside messages that are followed.
+const ENCODED_DEPTH: usize = 3;
+
+/// What reading a part gave.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// Why it, or a reading of it, could not be read.
+    pub blind: Option<Uninspectable>,
+    /// The transfer encoding by which it can be edited.
+    pub encoding: Option<Encoding>,
+    /// What would load.
+    pub findings: Vec<Finding>,
+    /// Why nothing in it can be edited.
+    pub fixed: Option<Uninspectable>,
+    /// Where links lead.
+    pub links: Vec<String>,
+    /// Content-IDs that it loads.
+    pub cids: Vec<String>,
+}
+
+/// What reading needs beside the part.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a> {
+    pub rules: &'a Rules,
+    pub settings: &'a Settings,
+}
+
+impl Reader<'_> {
+    /// Reads one part of a message.
+    pub(super) fn read(self, message: &[u8], part: &Part) -> Reading {
+        self.read_at(message, part, 0)
+    }
+
+    fn read_at(self, message: &[u8], part: &Part, depth: usize) -> Reading {
+        let raw = message.get(part.body.clone()).unwrap_or_default();
+        match part.kind {
+            Kind::Html => self.html(raw, part, Document::Html),
+            Kind::Amp => self.html(raw, part, Document::Amp),
+            Kind::EncodedMessage => self.encoded_message(raw, part, depth),
+            Kind::Multipart | Kind::Message | Kind::Other => Reading::default(),
+        }
+    }
+
+    fn html(self, raw: &[u8], part: &Part, document: Document) -> Reading {
+        let mut reading = Reading {
+            fixed: fixed(part),
+            ..Reading::default()
+        };
+        let mut first: Option<(Encoding, Vec<Finding>)> = None;
+        for encoding in &part.encodings {
+            let Ok(decoded) = decode(raw, *encoding) else {
+                reading.blind = Some(Uninspectable::Cte);
+                continue;
+            };
+            if decoded.bytes.len() > self.settings.html_octets {
+                reading.blind = Some(Uninspectable::Size);
+                continue;
+            }
+            let charsets = match charset(&part.charsets, &decoded.bytes) {
+                Ok(charsets) => charsets,
+                Err(
+                    charset::Uninspectable::Wide
+                    | charset::Uninspectable::Stateful
+                    | charset::Uninspectable::NotAscii,
+                ) => {
+                    reading.blind = Some(Uninspectable::Charset);
+                    continue;
+                }
+            };
+            for charset in charsets.encodings {
+                match pixel::examine(
+                    &decoded.bytes,
+                    charset,
+                    document,
+                    self.rules,
+                    &self.limits(),
+                ) {
+                    Ok(examination) => reading.take(*encoding, examination, &mut first),
+                    Err(why) => reading.blind = Some(why.into()),
+                }
+            }
+        }
+        if reading.fixed.is_none() && reading.blind.is_none() {
+            reading.encoding = first.map(|(encoding, _)| encoding);
+        }
+        // A finding without an edit cannot be taken out, and one beside something unread is not the whole truth.
+        if reading.fixed.is_none()
+            && (reading.blind.is_some()
+                || reading
+                    .findings
+                    .iter()
+                    .any(|finding| finding.edits.is_empty()))
+        {
+            reading.fixed = Some(Uninspectable::ReadingsDiffer);
+            reading.encoding = None;
+        }
+        reading
+    }
+
+    /// A message inside base64 or quoted-printable: examined, never edited.
+    fn encoded_message(self, raw: &[u8], part: &Part, depth: usize) -> Reading {
+        let mut reading = Reading {
+            fixed: Some(Uninspectable::EncodedMessage),
+            ..Reading::default()
+        };
+        if depth >= ENCODED_DEPTH {
+            reading.blind = Some(Uninspectable::Depth);
+            return reading;
+        }
+        for encoding in &part.encodings {
+            let Ok(decoded) = decode(raw, *encoding) else {
+                reading.blind = Some(Uninspectable::Cte);
+                continue;
+            };
+            let Some(inner) = part.message(&decoded.bytes) else {
+                reading.blind = Some(Uninspectable::Cte);
+                continue;
+            };
+            let tree = mime::walk(&inner, &limits(self.settings));
+            if tree.second_reading_differs {
+                reading.blind = Some(Uninspectable::ReadingsDiffer);
+            }
+            if let Some(why) = tree.unread.first() {
+                reading.blind = Some(super::unread(*why));
+            }
+            self.inner_parts(&inner, &tree, depth, &mut reading);
+        }
+        reading
+    }
+
+    fn inner_parts(self, inner: &[u8], tree: &Tree, depth: usize, reading: &mut Reading) {
+        for part in &tree.parts {
+            match part.scope {
+                Scope::Examine | Scope::ExamineOnly(_) => {
+                    let found = self.read_at(inner, part, depth + 1);
+                    reading.blind = reading.blind.or(found.blind);
+                    reading.findings.extend(found.findings);
+                    reading.links.extend(found.links);
+                }
+                Scope::Unread(why) => reading.blind = Some(super::unread(why)),
+                Scope::OutOfScope(_) | Scope::Container | Scope::NotRendered => {}
+            }
+        }
+    }
+
+    fn limits(self) -> pixel::Limits {
+        pixel::Limits {
+            token_octets: self.settings.token_octets,
+            html_octets: self.settings.html_octets,
+            findings: self.settings.findings,
+            ..pixel::Limits::default()
+        }
+    }
+}
+
+impl Reading {
+    fn take(
+        &mut self,
+        encoding: Encoding,
+        examination: Examination,
+        first: &mut Option<(Encoding, Vec<Finding>)>,
+    ) {
+        self.links.extend(examination.links);
+        self.cids.extend(examination.parts);
+        match first {
+            None => {
+                self.findings.clone_from(&examination.findings);
+                *first = Some((encoding, examination.findings));
+            }
+            Some((of_first, findings)) => {
+                let same = *findings == examination.findings;
+                if !same || (*of_first != encoding && !findings.is_empty()) {
+                    // Everything that any reading finds counts; no edit would be right in all of them.
+                    self.fixed = self.fixed.or(Some(Uninspectable::ReadingsDiffer));
+                    self.findings.extend(
+                        examination
+                            .findings
+                            .into_iter()
+                            .filter(|finding| !findings.contains(finding)),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Why a part of this scope may not be edited.
+fn fixed(part: &Part) -> Option<Uninspectable> {
+    match part.scope {
+        Scope::ExamineOnly(ExamineOnly::Signed) => Some(Uninspectable::Signed),
+        Scope::ExamineOnly(ExamineOnly::Disputed) => Some(Uninspectable::ReadingsDiffer),
+        Scope::ExamineOnly(ExamineOnly::Encoded) => Some(Uninspectable::EncodedMessage),
+        Scope::Examine
+        | Scope::OutOfScope(_)
+        | Scope::Container
+        | Scope::NotRendered
+        | Scope::Unread(_) => None,
+    }
+}
+
+impl From<pixel::Uninspectable> for Uninspectable {
+    fn from(why: pixel::Uninspectable) -> Self {
+        match why {
+            pixel::Uninspectable::TokenLimit => Self::TokenLimit,
+            pixel::Uninspectable::Charset => Self::Charset,
+            pixel::Uninspectable::ReadingsDiffer => Self::ReadingsDiffer,
+            pixel::Uninspectable::Size => Self::Size,
+        }
+    }
+}

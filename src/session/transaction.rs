@@ -1,0 +1,173 @@
+//! From DATA to its answer: 354, the message to its true end, and what the relay says of it.
+//!
+//! Knows waiting and the order of replies, not what a message is. A message that is refused or cut short is never handed
+//! over; one that is handed over is always answered, even when the relay fails.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until};
+
+use super::memory::Share;
+use super::wire::WireError;
+use super::{Flow, Session};
+use crate::relay::{self, Answer, Open};
+use crate::smtp::Protocol;
+use crate::smtp::data::{DataLimits, DataReader, Violation};
+use crate::smtp::replies;
+use crate::smtp::reply::Reply;
+use crate::smtp::xforward::Xforward;
+
+/// How the reading of a message ended.
+enum Read {
+    Whole(Vec<u8>),
+    Refused(Violation),
+    /// The client was too slow: the session ends with this reply.
+    TooSlow(Reply),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
+    /// What the relay is told of the client.
+    pub(super) fn client(&self) -> relay::Client {
+        let hello = self.dialog.hello_said();
+        relay::Client {
+            listener: self.peer.listener.clone(),
+            protocol: match self.peer.protocol {
+                Protocol::Smtp => relay::Protocol::Smtp,
+                Protocol::Lmtp => relay::Protocol::Lmtp,
+            },
+            esmtp: hello.is_some_and(|hello| hello.extended),
+            address: self.peer.ip(),
+            port: self.peer.address.map(|address| address.port()),
+            helo: hello.map(|hello| hello.name.clone()).unwrap_or_default(),
+            login: None,
+            xforward: self.xforward.clone(),
+            session: self.peer.session.clone(),
+        }
+    }
+
+    /// DATA, its message and its answer.
+    pub(super) async fn data(&mut self) -> Result<Flow, WireError> {
+        self.wire.say(&replies::go_ahead());
+        self.wire.flush().await?;
+        let mut share = self.shared.memory.share();
+        let read = self.read_message(&mut share).await?;
+        self.wire.message_read();
+        let accepted = self.dialog.accepted();
+        let open = self.open.take();
+        self.xforward = Xforward::default();
+        let (answer, flow) = match (read, open) {
+            (Read::Whole(message), Some(open)) => (hand_over(open, message).await, Flow::GoOn),
+            (Read::Whole(_), None) => (Answer::One(replies::internal_fault()), Flow::GoOn),
+            (Read::Refused(violation), open) => {
+                abandon(open).await;
+                let flow = if violation.end_was_seen() {
+                    Flow::GoOn
+                } else {
+                    Flow::Close
+                };
+                tracing::info!(session = self.peer.session, client = ?self.peer.ip(), reason = %violation, "message refused");
+                (Answer::One(violation.into()), flow)
+            }
+            (Read::TooSlow(reply), open) => {
+                abandon(open).await;
+                self.dismiss(&reply)?;
+                return Ok(Flow::Close);
+            }
+        };
+        drop(share);
+        self.dialog.message_answered();
+        self.answer(answer, accepted);
+        Ok(flow)
+    }
+
+    /// Reads to the end of data. Waiting is bounded twice: for each piece, and for all of them.
+    async fn read_message(&mut self, share: &mut Share) -> Result<Read, WireError> {
+        let limits = &self.shared.limits;
+        let mut reader = DataReader::new(DataLimits {
+            message_octets: limits.message_octets,
+            line_octets: limits.line_octets,
+            header_octets: limits.header_octets,
+        });
+        let silence = Duration::from_secs(limits.data_timeout_seconds);
+        let last = Instant::now() + Duration::from_secs(limits.data_total_seconds);
+        loop {
+            let (consumed, outcome) = reader.push(self.wire.input());
+            self.wire.consume(consumed);
+            match outcome {
+                Some(Ok(message)) => return Ok(Read::Whole(message)),
+                Some(Err(violation)) => return Ok(Read::Refused(violation)),
+                None if !share.cover(reader.held_octets()) => {
+                    reader.refuse(Violation::Memory(self.shared.memory.limit()));
+                }
+                None => {}
+            }
+            let deadline = last.min(Instant::now() + silence);
+            if !self.wait_for_data(deadline).await? {
+                let (limit, seconds) = if deadline == last {
+                    ("data_total_seconds", limits.data_total_seconds)
+                } else {
+                    ("data_timeout_seconds", limits.data_timeout_seconds)
+                };
+                return Ok(Read::TooSlow(replies::timed_out(limit, seconds)));
+            }
+        }
+    }
+
+    /// Waits for more of the message; `false` when the deadline passed. The connection held upstream is given back in time.
+    async fn wait_for_data(&mut self, deadline: Instant) -> Result<bool, WireError> {
+        loop {
+            let held_until = self.open.as_ref().and_then(Open::held_until);
+            tokio::select! {
+                filled = self.wire.fill_data() => return filled.map(|()| true),
+                () = sleep_until(deadline) => return Ok(false),
+                () = sleep_until(held_until.unwrap_or(deadline)), if held_until.is_some() => self.release().await,
+            }
+        }
+    }
+
+    /// Says the answer: one reply over SMTP, one per accepted forward-path over LMTP (RFC 2033 4.2).
+    fn answer(&mut self, answer: Answer, accepted: usize) {
+        let replies = match (self.peer.protocol, answer) {
+            (Protocol::Smtp, Answer::One(reply)) => vec![reply],
+            (Protocol::Lmtp, Answer::One(reply)) => vec![reply; accepted],
+            (Protocol::Lmtp, Answer::Each(replies)) if replies.len() == accepted => replies,
+            (protocol, Answer::Each(replies)) => {
+                // Whatever was sent, a wrong number of replies would be taken for answers to later commands.
+                tracing::error!(
+                    session = self.peer.session,
+                    accepted,
+                    answered = replies.len(),
+                    "answers do not fit the forward-paths"
+                );
+                let count = if protocol == Protocol::Smtp {
+                    1
+                } else {
+                    accepted
+                };
+                vec![replies::internal_fault(); count]
+            }
+        };
+        for reply in &replies {
+            self.wire.say(reply);
+        }
+    }
+}
+
+/// Gives the message to the relay in a task of its own: neither the end of this session nor a fault in the journey may
+/// cut short what was begun, and a fault is answered 451 instead of by silence.
+async fn hand_over(open: Open, message: Vec<u8>) -> Answer {
+    match tokio::spawn(open.end_of_data(message)).await {
+        Ok(answer) => answer,
+        Err(fault) => {
+            tracing::error!(%fault, "the journey of a message broke off");
+            Answer::One(replies::internal_fault())
+        }
+    }
+}
+
+async fn abandon(open: Option<Open>) {
+    if let Some(open) = open {
+        open.abandon().await;
+    }
+}

@@ -1,0 +1,336 @@
+//! An entry in somebody's hands: written ahead and not settled yet, or owed and being delivered.
+//!
+//! Both are settled by a call that consumes them; what is dropped unsettled (a panic, a cancelled task) goes the safe
+//! way by itself: a prepared entry away, since its client was never answered, an owed one back, since its client was.
+//! Everything here blocks on the disk and is called from `spawn_blocking`, but for the drops, which only unlink.
+
+use std::fs;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use ring::digest::{SHA256, digest};
+
+use super::envelope::{Stored, Unreadable, VERSION};
+use super::index::Stage;
+use super::{EntryId, Envelope, Spool, SpoolError, blocking, disk};
+
+/// What an envelope file says of its message: how to know it again.
+#[derive(Debug, Clone)]
+struct Seal {
+    octets: u64,
+    sha256: String,
+}
+
+impl Seal {
+    fn of(message: &[u8]) -> Self {
+        let sha256 = digest(&SHA256, message)
+            .as_ref()
+            .iter()
+            .map(|octet| format!("{octet:02x}"))
+            .collect();
+        Self {
+            octets: u64::try_from(message.len()).unwrap_or(u64::MAX),
+            sha256,
+        }
+    }
+
+    fn envelope_file(&self, envelope: &Envelope) -> Result<Vec<u8>, SpoolError> {
+        let stored = Stored {
+            version: VERSION,
+            message_octets: self.octets,
+            message_sha256: self.sha256.clone(),
+            envelope: envelope.clone(),
+        };
+        let json = |source| SpoolError::Json {
+            id: envelope.id.clone(),
+            source,
+        };
+        let file = serde_json::to_vec(&stored).map_err(json)?;
+        // What could not be read back must be known before the first dot, not at the next start.
+        match Stored::parse(&file) {
+            Ok(back) if back.envelope == *envelope => Ok(file),
+            Err(Unreadable::Json(source)) => Err(json(source)),
+            Ok(_) | Err(Unreadable::Newer(_)) => Err(SpoolError::Misused {
+                id: envelope.id.clone(),
+                what: "its envelope would not come back as it is",
+            }),
+        }
+    }
+}
+
+/// An entry written ahead of the first dot. Its client has no answer yet.
+#[derive(Debug)]
+pub struct Prepared {
+    spool: Arc<Spool>,
+    id: EntryId,
+    seal: Seal,
+    settled: bool,
+}
+
+impl Prepared {
+    /// Message, fsync, directory; envelope, fsync, rename, directory: in this order, so that an envelope never stands
+    /// for a message that is not there.
+    pub(super) fn write(
+        spool: Arc<Spool>,
+        envelope: &Envelope,
+        message: &[u8],
+    ) -> Result<Self, SpoolError> {
+        let id = envelope.id.clone();
+        let seal = Seal::of(message);
+        let file = seal.envelope_file(envelope)?;
+        let octets = seal
+            .octets
+            .saturating_add(u64::try_from(file.len()).unwrap_or(u64::MAX));
+        spool.index().reserve(&id, octets, &spool.settings)?;
+        // From here on a failure drops `prepared`, which removes what was written and gives the room back. Except a
+        // message file that was there before us: it is somebody else's.
+        let message_file = spool.layout.message_of(&id);
+        if message_file.exists() {
+            spool.index().release(&id);
+            let what = "its message file already exists";
+            return Err(SpoolError::Misused { id, what });
+        }
+        let prepared = Self {
+            spool,
+            id,
+            seal,
+            settled: false,
+        };
+        disk::write_new(&message_file, message)?;
+        disk::replace(&prepared.spool.layout.prepared_of(&prepared.id), &file)?;
+        Ok(prepared)
+    }
+
+    /// The entry's id.
+    pub fn id(&self) -> &EntryId {
+        &self.id
+    }
+
+    /// Makes it owed: on `Ok` the envelope, which names only what is still owed, is durable, and the client may be
+    /// answered 250. An envelope that owes nothing removes the entry. On `Err` the entry is gone: answer 451.
+    pub async fn owe(self, envelope: Envelope) -> Result<(), SpoolError> {
+        blocking(move || self.owe_now(&envelope)).await
+    }
+
+    /// Removes it: nothing was taken, or everything.
+    pub async fn remove(self) -> Result<(), SpoolError> {
+        blocking(move || {
+            drop(self);
+            Ok(())
+        })
+        .await
+    }
+
+    fn owe_now(mut self, envelope: &Envelope) -> Result<(), SpoolError> {
+        if envelope.id != self.id {
+            let what = "owed under another entry's id";
+            let id = self.id.clone();
+            return Err(SpoolError::Misused { id, what });
+        }
+        if envelope.recipients.is_empty() {
+            return Ok(());
+        }
+        let file = self.seal.envelope_file(envelope)?;
+        let owed = self.spool.layout.owed_of(&self.id);
+        if let Err(error) = disk::replace(&owed, &file) {
+            // It may be in place or not; the client hears 451 and comes again, so it must not stay.
+            if let Err(second) = disk::remove(&owed) {
+                tracing::error!(entry = %self.id, %second, "an entry that was answered 451 stays in the spool and may be delivered twice");
+            }
+            return Err(error);
+        }
+        self.settled = true;
+        // Left behind it is removed at the next start: `owed/` decides.
+        if let Err(error) = disk::remove(&self.spool.layout.prepared_of(&self.id)) {
+            tracing::warn!(entry = %self.id, %error, "could not remove the prepared envelope of an owed entry");
+        }
+        let stage = Stage::Waiting {
+            next_attempt_at: envelope.next_attempt_at,
+            fresher: None,
+        };
+        self.spool.index().set(&self.id, stage);
+        self.spool.changed.notify_one();
+        Ok(())
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        // The envelope first: a message without one is an orphan, the other way round would be a damaged entry.
+        let removed = disk::remove(&self.spool.layout.prepared_of(&self.id))
+            .and_then(|()| disk::remove(&self.spool.layout.message_of(&self.id)));
+        if let Err(error) = removed {
+            tracing::warn!(entry = %self.id, %error, "could not remove a prepared entry; the next start does");
+        }
+        self.spool.index().release(&self.id);
+    }
+}
+
+/// An owed entry in hand, with its message.
+#[derive(Debug)]
+pub struct Owed {
+    /// The envelope as it stands after the last attempt.
+    pub envelope: Envelope,
+    /// The message as the client sent it.
+    pub message: Bytes,
+    claim: Claim,
+}
+
+/// The hold on an owed entry; dropped unsettled it gives the entry back.
+#[derive(Debug)]
+struct Claim {
+    spool: Arc<Spool>,
+    id: EntryId,
+    seal: Seal,
+    /// What to go by at the next attempt, where the disk knows less.
+    fresher: Option<Box<Envelope>>,
+    settled: bool,
+}
+
+impl Owed {
+    pub(super) fn claim(spool: Arc<Spool>, id: &EntryId) -> Result<Option<Self>, SpoolError> {
+        let Some(fresher) = spool.index().claim(id) else {
+            return Ok(None);
+        };
+        let mut claim = Claim {
+            spool,
+            id: id.clone(),
+            seal: Seal {
+                octets: 0,
+                sha256: String::new(),
+            },
+            fresher,
+            settled: false,
+        };
+        let owed_file = claim.spool.layout.owed_of(id);
+        let octets = fs::read(&owed_file).map_err(disk::failed("reading", &owed_file))?;
+        let stored = match Stored::parse(&octets) {
+            Ok(stored) => stored,
+            Err(Unreadable::Newer(version)) => {
+                let what = format!("version {version}");
+                return Err(SpoolError::Newer {
+                    path: owed_file,
+                    what,
+                });
+            }
+            Err(Unreadable::Json(error)) => return Err(claim.damaged(error.to_string())),
+        };
+        let message_file = claim.spool.layout.message_of(id);
+        let message = match fs::read(&message_file) {
+            Ok(message) => message,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(claim.damaged("its message file is gone".to_owned()));
+            }
+            Err(error) => return Err(disk::failed("reading", &message_file)(error)),
+        };
+        claim.seal = Seal::of(&message);
+        if claim.seal.sha256 != stored.message_sha256 || stored.envelope.id != *id {
+            return Err(claim.damaged("its message is not the one that was written".to_owned()));
+        }
+        let envelope = match &claim.fresher {
+            Some(fresher) => (**fresher).clone(),
+            None => stored.envelope,
+        };
+        Ok(Some(Self {
+            envelope,
+            message: Bytes::from(message),
+            claim,
+        }))
+    }
+
+    /// Keeps what is still owed for a later attempt. On `Err` the disk has the older envelope, while this process goes
+    /// by the new one; a restart would try again those who already had their copy.
+    pub async fn keep(self, envelope: Envelope) -> Result<(), SpoolError> {
+        let claim = self.claim;
+        blocking(move || claim.keep(envelope)).await
+    }
+
+    /// Removes it: nothing is owed any more. On `Err` it is out of this process's hands, but may come back after a
+    /// restart.
+    pub async fn done(self) -> Result<(), SpoolError> {
+        let claim = self.claim;
+        blocking(move || claim.done()).await
+    }
+
+    /// Gives it up: it stays in `dead/` for the operator.
+    pub async fn dead(self, why: &str) -> Result<(), SpoolError> {
+        let (claim, mut envelope) = (self.claim, self.envelope);
+        envelope.dead = Some(why.to_owned());
+        blocking(move || claim.dead(&envelope)).await
+    }
+}
+
+impl Claim {
+    fn keep(mut self, envelope: Envelope) -> Result<(), SpoolError> {
+        if envelope.id != self.id || envelope.recipients.is_empty() {
+            let what = "kept under another entry's id, or owing nothing";
+            let id = self.id.clone();
+            return Err(SpoolError::Misused { id, what });
+        }
+        let written = self
+            .seal
+            .envelope_file(&envelope)
+            .and_then(|file| disk::replace(&self.spool.layout.owed_of(&self.id), &file));
+        self.settled = true;
+        let stage = Stage::Waiting {
+            next_attempt_at: envelope.next_attempt_at,
+            fresher: written.is_err().then(|| Box::new(envelope)),
+        };
+        self.spool.index().set(&self.id, stage);
+        self.spool.changed.notify_one();
+        written
+    }
+
+    fn done(mut self) -> Result<(), SpoolError> {
+        self.settled = true;
+        self.spool.index().release(&self.id);
+        let owed = self.spool.layout.owed_of(&self.id);
+        // Synced before the message goes: an envelope that came back after a power loss would be a second copy.
+        disk::remove(&owed)?;
+        disk::sync_parent(&owed)?;
+        disk::remove(&self.spool.layout.message_of(&self.id))
+    }
+
+    fn dead(mut self, envelope: &Envelope) -> Result<(), SpoolError> {
+        let file = self.seal.envelope_file(envelope)?;
+        disk::replace(&self.spool.layout.dead_of(&self.id), &file)?;
+        self.settled = true;
+        self.spool.index().set(&self.id, Stage::Dead);
+        let owed = self.spool.layout.owed_of(&self.id);
+        disk::remove(&owed)?;
+        disk::sync_parent(&owed)
+    }
+
+    /// Moves an entry that cannot be read back to `dead/` as it is.
+    fn damaged(mut self, why: String) -> SpoolError {
+        let owed = self.spool.layout.owed_of(&self.id);
+        let id = self.id.clone();
+        tracing::error!(entry = %id, %why, "an owed entry cannot be read back and is moved to dead/");
+        match disk::rename(&owed, &self.spool.layout.dead_of(&id)) {
+            Ok(()) => {
+                self.settled = true;
+                self.spool.index().set(&id, Stage::Dead);
+                SpoolError::Damaged { id, why }
+            }
+            Err(error) => error,
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        let stage = Stage::Waiting {
+            next_attempt_at: self.spool.settings.next_attempt_at(Timestamp::now(), 1),
+            fresher: self.fresher.take(),
+        };
+        self.spool.index().set(&self.id, stage);
+        self.spool.changed.notify_one();
+    }
+}

@@ -1,0 +1,92 @@
+//! What `[spool]` in the configuration says, and when an owed entry is tried again.
+//!
+//! Pure: no clock and no disk, the caller gives the time. A value that makes no sense is named by
+//! [`Settings::problem`], never repaired in silence.
+
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+/// `[spool]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where entries lie; made with mode 0700 when missing. Default `var/spool`.
+    pub directory: PathBuf,
+    /// Most octets of messages and envelopes, dead ones included. Default 1 GiB. Past it: 452 4.3.1.
+    pub bytes: u64,
+    /// Most entries, dead ones included. Default 20,000. Past it: 452 4.3.1.
+    pub entries: u64,
+    /// Wait before the first repeated attempt, in seconds. Default 60. It doubles with each attempt.
+    pub retry_first_seconds: u32,
+    /// Longest wait between two attempts, in seconds. Default 1,800.
+    pub retry_most_seconds: u32,
+    /// Age at which what is still owed becomes a failed DSN, in seconds. Default 432,000 (5 days).
+    pub expire_after_seconds: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            directory: PathBuf::from("var/spool"),
+            bytes: 1 << 30,
+            entries: 20_000,
+            retry_first_seconds: 60,
+            retry_most_seconds: 1_800,
+            expire_after_seconds: 5 * 24 * 60 * 60,
+        }
+    }
+}
+
+impl Settings {
+    /// The first thing wrong with these values, naming the key; `None` when they can be used.
+    pub fn problem(&self) -> Option<&'static str> {
+        if self.directory.as_os_str().is_empty() {
+            Some("spool.directory is empty")
+        } else if self.bytes == 0 {
+            Some("spool.bytes is 0: nothing could be kept")
+        } else if self.entries == 0 {
+            Some("spool.entries is 0: nothing could be kept")
+        } else if self.retry_first_seconds == 0 {
+            Some("spool.retry_first_seconds is 0: the next hop would be asked without a pause")
+        } else if self.retry_most_seconds < self.retry_first_seconds {
+            Some("spool.retry_most_seconds is less than spool.retry_first_seconds")
+        } else if self.expire_after_seconds < self.retry_first_seconds {
+            Some("spool.expire_after_seconds is less than spool.retry_first_seconds")
+        } else {
+            None
+        }
+    }
+
+    /// How long to wait after the `attempts`-th failed attempt: doubling from the first wait to the longest.
+    pub fn wait_after(&self, attempts: u32) -> SignedDuration {
+        let doublings = attempts.saturating_sub(1).min(32);
+        let seconds = u64::from(self.retry_first_seconds) << doublings;
+        let bounded = seconds.min(u64::from(self.retry_most_seconds));
+        SignedDuration::from_secs(i64::try_from(bounded).unwrap_or(i64::MAX))
+    }
+
+    /// The time of the next attempt after `attempts` failed ones.
+    pub fn next_attempt_at(&self, now: Timestamp, attempts: u32) -> Timestamp {
+        now.saturating_add(self.wait_after(attempts))
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// Whether an entry is due. One that lies further ahead than any wait could have put it was written under a
+    /// clock that has since been set back: due as well, or it would sleep for as long as the clock was wrong.
+    pub fn is_due(&self, next_attempt_at: Timestamp, now: Timestamp) -> bool {
+        let longest = SignedDuration::from_secs(i64::from(self.retry_most_seconds));
+        next_attempt_at <= now || next_attempt_at.duration_since(now) > longest
+    }
+
+    /// Whether what arrived at `arrived_at` is too old to be tried again.
+    pub fn is_expired(&self, arrived_at: Timestamp, now: Timestamp) -> bool {
+        now.duration_since(arrived_at)
+            >= SignedDuration::from_secs(i64::from(self.expire_after_seconds))
+    }
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

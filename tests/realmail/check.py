@@ -1,0 +1,409 @@
+#!/usr/bin/env python3
+"""The judge on real mail: sends every message of the real set through the binary and compares what comes out.
+
+    check.py --binary PATH --realmail DIR [--work DIR] [--templates] [--verbose]
+
+Each message goes by SMTP to somebody without and to somebody with consent; the copies are read from the
+`maildir:` next hop. Judged, one counter each:
+
+    250        the served copy lies in the maildir when the 250 is read, with its envelope beside it
+    trace      exactly one `Received:` field was added at the top, without `for` clause
+    granted    with consent: the same octets, that field and `Pixelgate-*` fields aside
+    outside    without consent: outside the ranges that `strip --explain` reports, every octet is equal, in order
+    strip      `strip` writes what `serve` sends
+    both       one transaction to both of them: each gets the copy it got alone
+    known      listed `k`: gone, all of them            tiny   listed `t`: gone, at least TINY_SHARE of them
+    stays      every other load is still there as often as before, and no load is new
+    untouched  where nothing is listed, the copy of the one without consent is the message itself
+    legit      nothing of the group `legit` is refused  listed the message is on the hand-made list at all
+
+A message with LF line ends is brought to CRLF first, and one with mixed ends too; the last line gets the CRLF
+that SMTP cannot do without. That form is sent and compared. The judge shares no code with the relay and
+knows none of its rules; what it holds to be a tracker stands in `list.tsv` (see `loads.py`).
+The default output names messages by file and URLs by the first 12 digits of their SHA-256.
+"""
+
+import argparse
+import json
+import os
+import quopri
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter, defaultdict
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import loads  # noqa: E402
+from served import GRANTED, NOBODY, Refused, Relay  # noqa: E402
+
+TINY_SHARE = 0.9
+# A reported range licenses change, so it must be small: octets of raw message one finding may cover,
+# base64 parts (re-encoded to their end where they must) excepted; octets a replacement may add to it.
+RANGE_OCTETS = 8 * 1024
+GROWTH_OCTETS = 512
+UNINSPECTABLE = ("cte", "charset", "readings_differ", "depth", "size", "encoded_message", "token_limit", "signed")
+
+# --- the seams with `strip --explain`: field names are looked at here and nowhere else -------------------
+
+
+def explained(stderr):
+    """One object per finding x recipient; log lines that are no JSON object are passed over."""
+    objects = []
+    for line in stderr.decode("utf-8", "replace").splitlines():
+        if line.lstrip().startswith("{"):
+            try:
+                objects.append(json.loads(line))
+            except ValueError:
+                continue
+    return [o for o in objects if isinstance(o, dict) and ("range" in o or "ranges" in o)]
+
+
+def licensed_ranges(finding):
+    """The raw octet ranges of the message file in which this finding permits change."""
+    if finding.get("action") in ("kept", "would_strip"):
+        return []
+    ranges = finding["ranges"] if "ranges" in finding else finding["range"]
+    ranges = [ranges] if ranges and isinstance(ranges[0], int) else ranges
+    return [(int(start), int(end)) for start, end in ranges]
+
+
+def spared_by(findings, key):
+    """Why a listed URL is still there, in the relay's own words, where it says so."""
+    said = {
+        "/".join(str(f[n]) for n in ("action", "basis", "reason", "rule", "spared") if f.get(n))
+        for f in findings
+        if f.get("url_sha256") == key
+    }
+    return ", ".join(sorted(said)) or "no finding reported"
+
+
+# --- comparison ---------------------------------------------------------------------------------------
+
+
+def wire_form(octets):
+    octets = re.sub(rb"\r?\n", b"\r\n", octets)
+    return octets if octets.endswith(b"\r\n") else octets + b"\r\n"
+
+
+def header_fields(message):
+    """(name in lower case, start, end) of every field of the message's header."""
+    fields, at = [], 0
+    while at < len(message) and not message.startswith(b"\r\n", at):
+        end = message.find(b"\r\n", at)
+        end = len(message) if end < 0 else end + 2
+        if message[at : at + 1] in (b" ", b"\t") and fields:
+            fields[-1] = (fields[-1][0], fields[-1][1], end)
+        else:
+            fields.append((message[at:end].partition(b":")[0].strip().lower(), at, end))
+        at = end
+    return fields
+
+
+def own_field_ranges(message):
+    return [(start, end) for name, start, end in header_fields(message) if name.startswith(b"pixelgate-")]
+
+
+def cut(message, ranges):
+    kept, at = [], 0
+    for start, end in sorted(ranges):
+        kept.append(message[at:start])
+        at = end
+    return b"".join(kept + [message[at:]])
+
+
+def without_trace(copy, original):
+    """(copy less our one Received field, complaint or None)."""
+    before = sum(name == b"received" for name, _, _ in header_fields(original))
+    fields = header_fields(copy)
+    received = [f for f in fields if f[0] == b"received"]
+    if not fields or fields[0][0] != b"received":
+        return copy, "the first field is not Received"
+    if len(received) != before + 1:
+        return copy, f"{len(received) - before} Received fields were added"
+    field = copy[: fields[0][2]]
+    if re.search(rb"\sfor\s+<?[^\s;]+@", field):
+        return copy[fields[0][2] :], "our Received field has a `for` clause"
+    if any(len(line) > 998 for line in field.split(b"\r\n")):
+        return copy[fields[0][2] :], "our Received field has a line over 998 octets"
+    return copy[fields[0][2] :], None
+
+
+def merged(ranges):
+    out = []
+    for start, end in sorted(ranges):
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(end, out[-1][1]))
+        else:
+            out.append((start, end))
+    return out
+
+
+def difference_outside(original, ranges, variant):
+    """None where `variant` holds every octet of `original` outside `ranges`, in order, and little else.
+
+    The stretches between the ranges are fixed texts: the first must start the variant, the last must end it,
+    those between must follow each other without overlap. Leftmost matching finds such a reading if there is one.
+    """
+    for start, end in ranges:
+        if not 0 <= start <= end <= len(original):
+            return f"reported range {start}..{end} is outside the message of {len(original)} octets"
+    fixed, at = [], 0
+    ranges = merged(ranges)
+    for start, end in ranges:
+        fixed.append(original[at:start])
+        at = end
+    fixed.append(original[at:])
+    if not ranges:
+        if original == variant:
+            return None
+        return f"differs from octet {first_difference(original, variant)} although no range is reported"
+    if not variant.startswith(fixed[0]):
+        return f"differs at octet {first_difference(fixed[0], variant)}, before the first reported range"
+    last = len(variant) - len(fixed[-1])
+    if last < len(fixed[0]) or not variant.endswith(fixed[-1]):
+        return f"differs after the last reported range, {first_difference(fixed[-1][::-1], variant[::-1])} octets before the end"
+    at = len(fixed[0])
+    for number, text in enumerate(fixed[1:-1], 1):
+        found = variant.find(text, at, last)
+        if found < 0:
+            return f"what stands between reported ranges {number} and {number + 1} is missing or out of order"
+        at = found + len(text)
+    grown = len(variant) - len(original)
+    if grown > GROWTH_OCTETS * len(ranges):
+        return f"grew by {grown} octets over {len(ranges)} ranges"
+    return None
+
+
+def first_difference(a, b):
+    return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+
+
+def too_wide(original, ranges):
+    """A complaint where what is reported licenses more than a finding can need."""
+    header = original.find(b"\r\n\r\n") + 4
+    if any(start < header for start, _ in ranges):
+        return "a finding reports octets of the message header as its own"
+    if re.search(rb"(?im)^content-transfer-encoding:\s*base64", original):
+        return None
+    wide = [end - start for start, end in ranges if end - start > RANGE_OCTETS]
+    return f"a finding reports {max(wide)} octets as its own (limit {RANGE_OCTETS})" if wide else None
+
+
+# --- judging ------------------------------------------------------------------------------------------
+
+
+class Verdicts:
+    def __init__(self, verbose):
+        self.verbose = verbose
+        self.counts = defaultdict(Counter)
+        self.failed_messages = set()
+        self.refused = Counter()
+        self.uninspectable = Counter()
+
+    def check(self, name, file, complaint, tolerated=False):
+        self.counts[name]["failed" if complaint else "passed"] += 1
+        if complaint:
+            print(f"{'miss' if tolerated else 'FAIL'} {name}: {file}: {complaint}")
+            if not tolerated:
+                self.failed_messages.add(file)
+
+    def url(self, load):
+        return f"{load.key[:12]} in {load.vector}" + (f" {load.url}" if self.verbose else "")
+
+
+def reason_of(text):
+    """The reason in a refusal, without anything a message may have put into it."""
+    code = re.match(r"\d{3}(?: \d\.\d{1,3}\.\d{1,3})?", text)
+    named = [word for word in UNINSPECTABLE if re.search(rf"\b{word}\b", text)]
+    return " ".join([code.group(0) if code else "?"] + named)
+
+
+def judge_loads(verdicts, file, listed, original, variant, findings):
+    before, after = loads.message_loads(original), loads.message_loads(variant)
+    was, still = Counter(load.key for load in before), Counter(load.key for load in after)
+    first = {load.key: load for load in reversed(before + after)}
+    for key, kind in listed.items():
+        if kind in ("k", "t"):
+            if not was[key]:
+                verdicts.check("listed", file, f"{key[:12]} ({kind}) is listed but the judge does not find it")
+                continue
+            left = next((load for load in after if load.key == key), None)
+            complaint = left and f"class {kind}, {verdicts.url(left)} still loads; spared by: {spared_by(findings, key)}"
+            verdicts.check("known" if kind == "k" else "tiny", file, complaint, tolerated=kind == "t")
+        elif still[key] < was[key]:
+            verdicts.counts[kind]["gone"] += 1
+        else:
+            verdicts.counts[kind]["there"] += 1
+    odd = [key for key in was if still[key] != was[key] and key not in listed] + [key for key in still if not was[key]]
+    for key in odd:
+        verdicts.check("stays", file, f"{verdicts.url(first[key])}: {was[key]} loads before, {still[key]} after, not listed")
+    if not odd:
+        verdicts.check("stays", file, None)
+
+
+def judge_message(verdicts, relay, file, group, octets, listed):
+    original = wire_form(octets)
+    path = os.path.join(relay.work, "message.eml")
+    with open(path, "wb") as message:
+        message.write(original)
+    own_fields = own_field_ranges(original)
+    verdicts.check("listed", file, None if listed is not None else "not on the list: read it and add it")
+    granted = judge_granted(verdicts, relay, file, original)
+    stripped = relay.strip(path)
+    findings = explained(stripped.stderr)
+    try:
+        copies, complaint = relay.serve([NOBODY], original)
+        verdicts.check("250", file, complaint and f"to nobody: {complaint}")
+    except Refused as why:
+        reason = reason_of(str(why))
+        verdicts.refused[f"{group}: {reason}"] += 1
+        print(f"refused: {file} ({group}): {reason}")
+        verdicts.check("legit", file, f"refused: {reason}" if group == "legit" else None)
+        verdicts.check("strip", file, None if stripped.returncode else "`serve` refuses it, `strip` does not")
+        return
+    verdicts.check("legit", file, None)
+    if NOBODY not in copies:
+        return
+    copy, complaint = without_trace(copies[NOBODY], original)
+    verdicts.check("trace", file, complaint)
+    judge_strip(verdicts, file, stripped, copy)
+    ranges = [r for finding in findings for r in licensed_ranges(finding)]
+    complaint = too_wide(original, ranges) or difference_outside(original, ranges + own_field_ranges(original), copy)
+    verdicts.check("outside", file, complaint)
+    if not listed and copy != cut(original, own_field_ranges(original)):
+        verdicts.check("untouched", file, "changed, although nothing in it is listed")
+    elif not listed:
+        verdicts.check("untouched", file, None)
+    judge_loads(verdicts, file, listed or {}, original, copy, findings)
+    judge_both(verdicts, relay, file, original, {GRANTED: granted, NOBODY: copy})
+
+
+def judge_granted(verdicts, relay, file, original):
+    """The copy of the one who consents to everything, less our trace field; None where there is none."""
+    try:
+        copies, complaint = relay.serve([GRANTED], original)
+    except Refused as why:
+        verdicts.check("granted", file, f"refused although everything is consented to: {reason_of(str(why))}")
+        return None
+    verdicts.check("250", file, complaint and f"to the granted: {complaint}")
+    if GRANTED not in copies:
+        return None
+    copy, complaint = without_trace(copies[GRANTED], original)
+    verdicts.check("trace", file, complaint)
+    expected = cut(original, own_field_ranges(original))
+    same = copy == expected
+    verdicts.check("granted", file, None if same else f"differs at octet {first_difference(copy, expected)}")
+    return copy
+
+
+def judge_strip(verdicts, file, stripped, copy):
+    if stripped.returncode != 0:
+        said = stripped.stderr.decode(errors="replace")[-400:] if verdicts.verbose else "(--verbose shows what it said)"
+        verdicts.check("strip", file, f"exit {stripped.returncode} {said}")
+        return
+    same = stripped.stdout == copy
+    where = f"`serve` and `strip` differ at octet {first_difference(stripped.stdout, copy)}"
+    verdicts.check("strip", file, None if same else where)
+
+
+def judge_both(verdicts, relay, file, original, alone):
+    try:
+        copies, complaint = relay.serve([NOBODY, GRANTED], original)
+    except Refused as why:
+        verdicts.check("both", file, f"refused together, though neither is alone: {reason_of(str(why))}")
+        return
+    for path, copy in copies.items():
+        if without_trace(copy, original)[0] != alone.get(path):
+            complaint = complaint or f"{path} gets another copy than alone"
+    verdicts.check("both", file, complaint)
+
+
+def template_mail(octets):
+    body = quopri.encodestring(octets.replace(b"\r\n", b"\n"))
+    return (
+        b"From: Shop <s@example.org>\nTo: nobody@example.net\nSubject: template\nDate: Sun, 22 Nov 2026 10:00:00 +0000\n"
+        b"Message-ID: <template@example.org>\nMIME-Version: 1.0\nContent-Type: text/html; charset=utf-8\n"
+        b"Content-Transfer-Encoding: quoted-printable\n\n" + body
+    )
+
+
+def corpus(directory, templates):
+    """(file, group, octets as they lie, octets to send) of every entry of the index."""
+    with open(os.path.join(directory, "index.json"), encoding="utf-8") as file:
+        index = json.load(file)
+    for entry in index:
+        if (entry["group"] == "template") != templates:
+            continue
+        try:
+            with open(os.path.join(directory, entry["file"]), "rb") as file:
+                octets = file.read()
+        except OSError:
+            octets = None
+        sent = template_mail(octets) if templates and octets is not None else octets
+        yield os.path.basename(entry["file"]), entry["group"], octets, sent
+
+
+def report(verdicts, judged, skipped):
+    for name in ("250", "trace", "granted", "outside", "strip", "both", "known", "tiny", "stays", "untouched", "legit", "listed"):
+        count = verdicts.counts[name]
+        print(f"{name:9} {count['passed']} passed, {count['failed']} failed")
+    for name in ("spacer", "beyond"):
+        print(f"{name:9} {verdicts.counts[name]['gone']} gone, {verdicts.counts[name]['there']} there (either is right)")
+    print(f"refused   {sum(verdicts.refused.values())}" + "".join(f"; {n} x {why}" for why, n in sorted(verdicts.refused.items())))
+    tiny = verdicts.counts["tiny"]
+    total = tiny["passed"] + tiny["failed"]
+    few = total and tiny["passed"] < TINY_SHARE * total
+    if few:
+        print(f"FAIL tiny: {tiny['passed']} of {total} gone, wanted {TINY_SHARE:.0%}")
+    failed = len(verdicts.failed_messages)
+    print(f"realmail: {judged - failed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or few or not judged else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description="judge pixelgate on real mail")
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--realmail", required=True)
+    parser.add_argument("--work", help="directory to work in, kept; default: a temporary one, removed")
+    parser.add_argument("--list", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "list.tsv"))
+    parser.add_argument("--templates", action="store_true", help="judge the HTML templates instead of the messages")
+    parser.add_argument("--only", default="", help="only files whose name contains this")
+    parser.add_argument("--verbose", action="store_true", help="prints URLs of real mail: not for a log that is kept")
+    options = parser.parse_args()
+
+    listed = loads.read_list(options.list)
+    if not os.path.isfile(os.path.join(options.realmail, "index.json")):
+        print(f"realmail: NOT RUN: no real mail at {options.realmail}")
+        print(f"realmail: 0 passed, 0 failed, {len(listed)} skipped")
+        return 0
+    if not os.access(options.binary, os.X_OK):
+        sys.exit(f"realmail: no binary at {options.binary}")
+    work = os.path.abspath(options.work) if options.work else tempfile.mkdtemp(prefix="pixelgate-realmail-")
+    os.makedirs(work, exist_ok=True)
+    relay, verdicts, judged, skipped = Relay(options.binary, work), Verdicts(options.verbose), 0, 0
+    try:
+        relay.grant()
+        relay.start()
+        for file, group, octets, sent in corpus(options.realmail, options.templates):
+            if options.only not in file:
+                continue
+            if octets is None:
+                print(f"skipped: {file}: named by the index, not there")
+                skipped += 1
+                continue
+            judged += 1
+            try:
+                judge_message(verdicts, relay, file, group, sent, listed.get(loads.sha256(octets)))
+            except (OSError, subprocess.TimeoutExpired, KeyError, TypeError, ValueError) as why:
+                verdicts.check("250", file, f"the run broke: {type(why).__name__}: {why if options.verbose else ''}")
+    finally:
+        relay.stop()
+        if not options.work:
+            shutil.rmtree(work, ignore_errors=True)
+    return report(verdicts, judged, skipped)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
