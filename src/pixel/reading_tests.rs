@@ -143,7 +143,7 @@ fn style_texts_do_not_overlap() {
     let within_a_comment = [spot(16..23, 28)];
     assert_eq!(
         texts(&within_a_comment),
-        [23..28],
+        vec![Range { start: 23, end: 28 }],
         "no further than the comment"
     );
 }
