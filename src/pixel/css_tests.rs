@@ -199,11 +199,11 @@ fn nesting_has_a_limit_and_nothing_deeper_is_passed_over() {
         )
     };
     assert_eq!(urls(&nested(DEPTH_MAX)).len(), 1);
-    assert_eq!(sheet(&nested(DEPTH_MAX + 1)).unwrap_err(), TooDeep);
-    assert_eq!(sheet(&"{".repeat(1_000_000)).unwrap_err(), TooDeep);
+    assert_eq!(sheet(&nested(DEPTH_MAX + 1)).unwrap_err(), TooMuch);
+    assert_eq!(sheet(&"{".repeat(1_000_000)).unwrap_err(), TooMuch);
     assert_eq!(
         sheet(&format!("a{{b:{}", "f(".repeat(1_000_000))).unwrap_err(),
-        TooDeep
+        TooMuch
     );
 }
 

@@ -146,6 +146,7 @@ fn hostile() -> Vec<(&'static str, String)> {
             format!("{}{pixel}", many("<!--[if mso]>", 100_000)),
         ),
         ("unclosed tags", many("<img src=\"", 100_000)),
+        ("conditions", many("<!--[if x]><b><![endif]-->", 20_000)),
         ("divs", many("<div>", 200_000)),
     ]
 }

@@ -17,7 +17,7 @@ use lol_html::{
 use memchr::memmem;
 
 use super::tag::end_of_tag;
-use super::{Place, Uninspectable};
+use super::{Limits, Place, Uninspectable};
 
 /// What the parser sets aside at once for a tag that is not complete yet.
 const PREALLOCATED_OCTETS: usize = 1024;
@@ -39,6 +39,7 @@ pub(super) struct Spot {
 
 /// One way to read the document.
 pub(super) type Spots = Vec<Spot>;
+type Ranges = Vec<Range<usize>>;
 
 /// All readings that some client makes. The second is there only where browsers disagree on the first.
 #[derive(Debug)]
@@ -53,10 +54,14 @@ pub(super) struct Readings {
 pub(super) fn read(
     html: &[u8],
     encoding: &'static Encoding,
-    memory: usize,
+    limits: &Limits,
 ) -> Result<Readings, Uninspectable> {
     let encoding = AsciiCompatibleEncoding::new(encoding).ok_or(Uninspectable::Charset)?;
-    let parser = Parsing { encoding, memory };
+    let parser = Parsing {
+        encoding,
+        memory: limits.token_octets,
+        tags: limits.tags,
+    };
     let mut parsed = Vec::new();
     let mut ambiguous = parser.document(html, 0, Place::Body, COMMENT_DEPTH_MAX, &mut parsed)?;
     if let Some(scriptless) = without_noscript(html) {
@@ -73,13 +78,14 @@ pub(super) fn read(
         (a.range.start, a.range.end, a.place).cmp(&(b.range.start, b.range.end, b.place))
     });
     parsed.dedup_by(|later, earlier| later.range == earlier.range);
-    let scanned = ambiguous.then(|| scan(html)).transpose()?;
+    let scanned = ambiguous.then(|| scan(html, limits.tags)).transpose()?;
     Ok(Readings { parsed, scanned })
 }
 
 struct Parsing {
     encoding: AsciiCompatibleEncoding,
     memory: usize,
+    tags: usize,
 }
 
 impl Parsing {
@@ -92,30 +98,21 @@ impl Parsing {
         depth: usize,
         spots: &mut Spots,
     ) -> Result<bool, Uninspectable> {
-        let mut comments = Vec::new();
-        let before = spots.len();
-        let mut ambiguous = false;
-        match self.pass(
-            html,
-            true,
-            |range| note(spots, range, offset, place, html.len()),
-            &mut comments,
-        ) {
-            Ok(()) => {}
-            Err(RewritingError::ParsingAmbiguity(_)) => {
-                ambiguous = true;
-                spots.truncate(before);
-                comments.clear();
-                self.pass(
-                    html,
-                    false,
-                    |range| note(spots, range, offset, place, html.len()),
-                    &mut comments,
-                )
-                .map_err(|_| Uninspectable::TokenLimit)?;
-            }
-            Err(_) => return Err(Uninspectable::TokenLimit),
+        let strictly = self.pass(html, true);
+        let mut ambiguous = matches!(strictly, Err(RewritingError::ParsingAmbiguity(_)));
+        let pass = match strictly {
+            Err(RewritingError::ParsingAmbiguity(_)) => self.pass(html, false),
+            result => result,
+        };
+        let (tags, comments) = pass.map_err(|_| Uninspectable::TokenLimit)?;
+        if spots.len().saturating_add(tags.len()) > self.tags {
+            return Err(Uninspectable::TokenLimit);
         }
+        spots.extend(tags.into_iter().map(|range| Spot {
+            range: offset.saturating_add(range.start)..offset.saturating_add(range.end),
+            place,
+            limit: offset.saturating_add(html.len()),
+        }));
         for comment in comments {
             let Some(inside) = conditional(html, comment) else {
                 continue;
@@ -133,13 +130,9 @@ impl Parsing {
         Ok(ambiguous)
     }
 
-    fn pass(
-        &self,
-        html: &[u8],
-        strict: bool,
-        mut tag: impl FnMut(Range<usize>),
-        comments: &mut Vec<Range<usize>>,
-    ) -> Result<(), RewritingError> {
+    /// One walk of lol_html over the text: the ranges of its start tags and of its comments.
+    fn pass(&self, html: &[u8], strict: bool) -> Result<(Ranges, Ranges), RewritingError> {
+        let (mut tags, mut comments) = (Ranges::new(), Ranges::new());
         let all: Selector = "*"
             .parse()
             .map_err(|error: SelectorError| RewritingError::ContentHandlerError(error.into()))?;
@@ -160,7 +153,10 @@ impl Parsing {
                         let range = element.source_location().bytes();
                         // A tag that our own closing mark ended was left open: browsers drop it.
                         if range.end <= html.len() {
-                            tag(range);
+                            tags.push(range);
+                        }
+                        if tags.len() > self.tags {
+                            return Err("more tags than the limit".into());
                         }
                         Ok(())
                     },
@@ -176,17 +172,9 @@ impl Parsing {
         rewriter.write(html)?;
         // Closes a comment that the document leaves open: Word reads what is inside one.
         rewriter.write(b"-->")?;
-        rewriter.end()
+        rewriter.end()?;
+        Ok((tags, comments))
     }
-}
-
-/// Notes a tag by its range in the whole document.
-fn note(spots: &mut Spots, range: Range<usize>, offset: usize, place: Place, length: usize) {
-    spots.push(Spot {
-        range: offset.saturating_add(range.start)..offset.saturating_add(range.end),
-        place,
-        limit: offset.saturating_add(length),
-    });
 }
 
 /// The inside of a downlevel-hidden conditional comment, `<!--[if ...]> ... <![endif]-->`. Other comments never render.
@@ -229,7 +217,7 @@ fn without_noscript(html: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Reads every `<` and letter as the start of a tag, whatever stands around it: a superset of all readings.
-fn scan(html: &[u8]) -> Result<Spots, Uninspectable> {
+fn scan(html: &[u8], tags: usize) -> Result<Spots, Uninspectable> {
     let mut effort = html.len().saturating_mul(SCAN_EFFORT_MAX);
     let mut spots = Vec::new();
     for start in memchr::memchr_iter(b'<', html) {
@@ -244,6 +232,9 @@ fn scan(html: &[u8]) -> Result<Spots, Uninspectable> {
                 .ok_or(Uninspectable::TokenLimit)?;
         }
         if let Some(end) = end {
+            if spots.len() >= tags {
+                return Err(Uninspectable::TokenLimit);
+            }
             spots.push(Spot {
                 range: start..end,
                 place: Place::Body,

@@ -2,8 +2,15 @@
 
 use super::*;
 
+fn limits(token_octets: usize) -> Limits {
+    Limits {
+        token_octets,
+        ..Limits::default()
+    }
+}
+
 fn parsed(html: &[u8]) -> Vec<(&[u8], Place)> {
-    let readings = read(html, encoding_rs::UTF_8, 1 << 20).unwrap();
+    let readings = read(html, encoding_rs::UTF_8, &limits(1 << 20)).unwrap();
     readings
         .parsed
         .iter()
@@ -82,7 +89,7 @@ fn a_tag_that_only_the_scriptless_see() {
 #[test]
 fn an_ambiguity_brings_the_scanner_in() {
     let html = b"<select><xmp><img></select><img x>";
-    let readings = read(html, encoding_rs::UTF_8, 1 << 20).unwrap();
+    let readings = read(html, encoding_rs::UTF_8, &limits(1 << 20)).unwrap();
     let scanned = readings.scanned.unwrap();
     assert_eq!(scanned.len(), 4);
     assert!(
@@ -91,7 +98,7 @@ fn an_ambiguity_brings_the_scanner_in() {
             .any(|spot| &html[spot.range.clone()] == b"<img x>")
     );
     assert!(
-        read(b"<p><img>", encoding_rs::UTF_8, 1 << 20)
+        read(b"<p><img>", encoding_rs::UTF_8, &limits(1 << 20))
             .unwrap()
             .scanned
             .is_none()
@@ -102,21 +109,21 @@ fn an_ambiguity_brings_the_scanner_in() {
 fn limits_are_errors() {
     let open = [&b"<img alt=\""[..], &vec![b'x'; 1 << 20]].concat();
     assert_eq!(
-        read(&open, encoding_rs::UTF_8, 1 << 16).unwrap_err(),
+        read(&open, encoding_rs::UTF_8, &limits(1 << 16)).unwrap_err(),
         Uninspectable::TokenLimit
     );
     assert_eq!(
-        read(b"x", encoding_rs::UTF_16LE, 1 << 16).unwrap_err(),
+        read(b"x", encoding_rs::UTF_16LE, &limits(1 << 16)).unwrap_err(),
         Uninspectable::Charset
     );
     assert_eq!(
-        read(b"x", encoding_rs::ISO_2022_JP, 1 << 16).unwrap_err(),
+        read(b"x", encoding_rs::ISO_2022_JP, &limits(1 << 16)).unwrap_err(),
         Uninspectable::Charset
     );
     // Unclosed tags in a row, in a document that brings the scanner in: quadratic, so refused.
     let nested = [&b"<select><xmp></select>"[..], &b"<a x='".repeat(20_001)].concat();
     assert_eq!(
-        read(&nested, encoding_rs::UTF_8, 1 << 24).unwrap_err(),
+        read(&nested, encoding_rs::UTF_8, &limits(1 << 24)).unwrap_err(),
         Uninspectable::TokenLimit
     );
 }
@@ -142,8 +149,13 @@ fn style_texts_do_not_overlap() {
     assert_eq!(texts(&all), [7..8, 23..32]);
     let within_a_comment = [spot(16..23, 28)];
     assert_eq!(
+<<<<<<< HEAD
         texts(&within_a_comment),
         vec![Range { start: 23, end: 28 }],
+=======
+        texts(&within_a_comment).first(),
+        Some(&(23..28)),
+>>>>>>> part-d
         "no further than the comment"
     );
 }

@@ -88,9 +88,9 @@ struct Parameter {
 }
 
 impl Rule {
-    fn matches(&self, url: &Url) -> bool {
+    fn matches(&self, url: &Url, segments: &[&str]) -> bool {
         (self.hosts.is_empty() || self.hosts.iter().any(|host| host.matches(&url.host)))
-            && (self.paths.is_empty() || self.paths.iter().any(|path| path.matches(&url.segments)))
+            && (self.paths.is_empty() || self.paths.iter().any(|path| path.matches(segments)))
             && self.query.iter().all(|wanted| {
                 url.parameters().any(|(name, value)| {
                     wanted.name.matches(name)
@@ -232,10 +232,10 @@ impl Rules {
         // Each rule is tried once, however often its literal stands in the path.
         let mut tried = HashSet::new();
         let by_host = self.host_candidates(&url.host);
-        let by_literal = url
-            .segments
+        let segments = url.segments();
+        let by_literal = segments
             .iter()
-            .map(String::as_str)
+            .copied()
             .chain(url.parameters().map(|(name, _)| name))
             .filter_map(|literal| self.by_literal.get(&literal.to_ascii_lowercase()))
             .flatten()
@@ -244,7 +244,7 @@ impl Rules {
             .chain(by_literal)
             .filter(|at| tried.insert(*at))
             .filter_map(|at| self.rules.get(at))
-            .find(|rule| (almost_invisible || !rule.weak) && rule.matches(url))
+            .find(|rule| (almost_invisible || !rule.weak) && rule.matches(url, &segments))
     }
 
     fn host_candidates<'r>(&'r self, host: &'r str) -> impl Iterator<Item = usize> + 'r {

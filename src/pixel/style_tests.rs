@@ -165,3 +165,14 @@ fn an_important_display_may_give_a_box() {
         "display:none!important"
     ));
 }
+
+#[test]
+fn selectors_have_a_limit() {
+    let add = |count: usize| {
+        let list: Vec<String> = (0..count).map(|n| format!(".c{n}")).collect();
+        let style = format!("{}{{width:9px}}", list.join(","));
+        Sheet::default().add(&css::sheet(&style).unwrap().rules)
+    };
+    assert_eq!(add(SELECTORS_MAX - 1), Ok(()));
+    assert_eq!(add(SELECTORS_MAX + 1), Err(TooMuch));
+}

@@ -207,80 +207,83 @@ fn links_and_parts_are_reported() {
         seen.links,
         ["https://b.example/out?a=1&b=2", "https://b.example/2"]
     );
-    assert_eq!(seen.parts, ["a@b", "frame", "c", "d", "e"]);
+    assert_eq!(seen.parts, ["e", "a@b", "frame", "c", "d"]);
     assert_eq!(seen.remote_loads, 0);
 }
 
+/// One limit lowered by a function.
+type Lowered = fn(&mut Limits);
+
 #[test]
 fn limits_are_named() {
-    let tight = |limits: &Limits, html: &str| {
-        examine(
-            html.as_bytes(),
-            encoding_rs::UTF_8,
-            Document::Html,
-            Rules::built_in(),
-            limits,
-        )
-        .unwrap_err()
+    let cases: [(Lowered, &str, Uninspectable); 8] = [
+        (|l| l.html_octets = 3, "<p>x", Uninspectable::Size),
+        (|l| l.token_octets = 3, "<p a=b>", Uninspectable::TokenLimit),
+        (|l| l.tags = 1, "<p><p>", Uninspectable::TokenLimit),
+        (
+            |l| l.loads = 1,
+            "<img src=//h/1><img src=//h/2>",
+            Uninspectable::TokenLimit,
+        ),
+        (
+            |l| l.url_octets = 9,
+            "<img src=//h/1234567890>",
+            Uninspectable::TokenLimit,
+        ),
+        (
+            |l| l.url_octets = 9,
+            "<p style='background:url(//h/123456)'>",
+            Uninspectable::TokenLimit,
+        ),
+        (
+            |l| l.references = 1,
+            "<img src=cid:1><img src=cid:2>",
+            Uninspectable::TokenLimit,
+        ),
+        (
+            |l| l.findings = 1,
+            "<img src=//h/?1 width=1 height=1><img src=//h/?2 width=1 height=1>",
+            Uninspectable::TokenLimit,
+        ),
+    ];
+    for (lower, html, expected) in cases {
+        assert!(try_look(html.as_bytes()).is_ok(), "{html}");
+        let mut limits = Limits::default();
+        lower(&mut limits);
+        assert_eq!(limited(html, &limits), Err(expected), "{html}");
+    }
+}
+
+#[test]
+fn what_limits_do_not_concern() {
+    let limits = Limits {
+        url_octets: 9,
+        references: 1,
+        ..Limits::default()
     };
-    let limits = Limits::default();
-    assert_eq!(
-        tight(
-            &Limits {
-                html_octets: 3,
-                ..limits
-            },
-            "<p>x"
-        ),
-        Uninspectable::Size
+    assert!(
+        limited(
+            "<img src=\"data:image/png;base64,AAAAAAAAAAAAAAAA\">",
+            &limits
+        )
+        .is_ok()
     );
+    let seen = limited("<a href=1><a href=2>", &limits).unwrap();
     assert_eq!(
-        tight(
-            &Limits {
-                token_octets: 3,
-                ..limits
-            },
-            "<p a=b>"
-        ),
-        Uninspectable::TokenLimit
+        seen.links,
+        ["1"],
+        "a link too many is not seen, which permits nothing"
     );
-    let two = "<img src=//h/?1 width=1 height=1><img src=//h/?2 width=1 height=1>";
-    assert_eq!(
-        tight(
-            &Limits {
-                findings: 1,
-                ..limits
-            },
-            two
-        ),
-        Uninspectable::TokenLimit
-    );
-    let two = "<img src=cid:1><img src=cid:2>";
-    assert_eq!(
-        tight(
-            &Limits {
-                references: 1,
-                ..limits
-            },
-            two
-        ),
-        Uninspectable::TokenLimit
-    );
-    let many = examine(
-        b"<a href=1><a href=2>",
+}
+
+fn limited(html: &str, limits: &Limits) -> Result<Examination, Uninspectable> {
+    examine(
+        html.as_bytes(),
         encoding_rs::UTF_8,
         Document::Html,
         Rules::built_in(),
-        &Limits {
-            references: 1,
-            ..limits
-        },
-    );
-    assert_eq!(
-        many.unwrap().links,
-        ["1"],
-        "a link too many is a link not seen, which permits nothing"
-    );
+        limits,
+    )
 }
 
 #[test]
