@@ -149,13 +149,8 @@ fn style_texts_do_not_overlap() {
     assert_eq!(texts(&all), [7..8, 23..32]);
     let within_a_comment = [spot(16..23, 28)];
     assert_eq!(
-<<<<<<< HEAD
-        texts(&within_a_comment),
-        vec![Range { start: 23, end: 28 }],
-=======
         texts(&within_a_comment).first(),
         Some(&(23..28)),
->>>>>>> part-d
         "no further than the comment"
     );
 }
