@@ -30,6 +30,8 @@ mod held_back;
 mod reports;
 #[path = "faults/rerun.rs"]
 mod rerun;
+#[path = "faults/stopping.rs"]
+mod stopping;
 #[path = "faults/storage.rs"]
 mod storage;
 

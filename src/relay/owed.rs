@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::deliver::{Keeper, Load, deadline};
 use super::dsn::{self, Failed, Report};
@@ -112,7 +113,7 @@ impl Relay {
             message: &owed.message,
             parcels: &parcels,
             aside: false,
-            deadline: deadline(self.next_hop.settings().limits.answer_within()),
+            deadline: self.unhurried(),
         };
         let delivery = self.deliver(&journey, load, None, Keeper::Spool).await;
         self.conclude(&journey, intended, &delivery.fates, &aside, None)
@@ -129,6 +130,18 @@ impl Relay {
             others.extend(left);
         }
         others
+    }
+
+    fn is_past_reporting(&self, owed: &Owed) -> bool {
+        let settings = self.spool.settings();
+        settings.is_past_reporting(owed.envelope.arrived_at, Timestamp::now())
+    }
+
+    /// When an attempt has to be over. No client waits, so the next hop gets its `dot_timeout` on top: cut off earlier, a
+    /// slow one would take the same copy at every attempt.
+    fn unhurried(&self) -> Instant {
+        let limits = &self.next_hop.settings().limits;
+        deadline(limits.answer_within() + Duration::from_secs(limits.dot_timeout_seconds))
     }
 
     /// Sends one report about all who failed; answers with what is still owed, or why the entry has to be given up.
@@ -154,6 +167,10 @@ impl Relay {
             // Nothing can be reported about a report (RFC 5321 6.1).
             Fate::Refused(_) => {
                 keep_or_give_up(rest, failures, "the next hop refused the failed DSN")
+            }
+            // Nor does one wait for ever.
+            Fate::NotNow(_) | Fate::Unknown(_) if self.is_past_reporting(owed) => {
+                keep_or_give_up(rest, failures, "the failed DSN itself expired")
             }
             Fate::NotNow(reply) | Fate::Unknown(reply) => {
                 tracing::info!(id = %owed.envelope.id, code = reply.code(), "a failed DSN waits");
@@ -182,7 +199,7 @@ impl Relay {
         });
         match report {
             Ok(report) => {
-                let until = deadline(self.next_hop.settings().limits.answer_within());
+                let until = self.unhurried();
                 self.next_hop
                     .submit(
                         &ForwardPath::Mailbox(to.clone()),

@@ -80,6 +80,12 @@ impl Settings {
         next_attempt_at <= now || next_attempt_at.duration_since(now) > longest
     }
 
+    /// Whether even the report about what arrived at `arrived_at` is given up: it has had as long as the copy had.
+    pub fn is_past_reporting(&self, arrived_at: Timestamp, now: Timestamp) -> bool {
+        now.duration_since(arrived_at)
+            >= SignedDuration::from_secs(i64::from(self.expire_after_seconds).saturating_mul(2))
+    }
+
     /// Whether what arrived at `arrived_at` is too old to be tried again.
     pub fn is_expired(&self, arrived_at: Timestamp, now: Timestamp) -> bool {
         now.duration_since(arrived_at)

@@ -78,3 +78,14 @@ fn an_unknown_key_is_refused() {
     let settings: Settings = toml::from_str("bytes = 7").unwrap();
     assert_eq!((settings.bytes, settings.entries), (7, 20_000));
 }
+
+#[test]
+fn a_report_has_as_long_as_the_copy_had() {
+    let settings = Settings::default();
+    let arrived = Timestamp::from_second(1_000).unwrap();
+    let after = |seconds: i64| Timestamp::from_second(1_000 + seconds).unwrap();
+    assert!(!settings.is_expired(arrived, after(431_999)));
+    assert!(settings.is_expired(arrived, after(432_000)));
+    assert!(!settings.is_past_reporting(arrived, after(863_999)));
+    assert!(settings.is_past_reporting(arrived, after(864_000)));
+}

@@ -176,3 +176,31 @@ fn expired_debts_are_reported() {
         "tried again meanwhile: {attempts}"
     );
 }
+
+/// A report that cannot be given to anybody does not lie owed for ever: it has as long as the copy had, then it is dead.
+#[test]
+fn a_report_that_is_never_taken_lies_dead() {
+    let hop = IllMannered::start(refused([report(Verb::Rcpt, "451 4.3.0 later")]));
+    let config = Config {
+        spool: [eager(), vec!["expire_after_seconds = 2".to_owned()]].concat(),
+        ..config_for(&hop)
+    };
+    let served = start(&config);
+    let told = Submission::new(&FOUR, letter()).send(served.address());
+    assert!(told.last().starts_with("250 "), "{told:?}");
+    wait_until("its end", &served, || {
+        !dead(&served).is_empty() && owed(&served).is_empty()
+    });
+    assert_eq!(dead(&served), debts(BEN_GONE));
+    assert_eq!(count(&hop), OTHERS);
+    assert_reports(&hop, &[]);
+    let attempts = hop
+        .commands()
+        .iter()
+        .filter(|l| l.contains(SENDER) && l.starts_with("RCPT"))
+        .count();
+    assert!(
+        (3..=8).contains(&attempts),
+        "tried for as long as a copy: {attempts}"
+    );
+}
