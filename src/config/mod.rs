@@ -1,4 +1,4 @@
-//! From a TOML file to checked settings, in two steps: read as written ([`file`]), then checked for what no single key shows.
+//! From a TOML file to checked settings, in two steps: read as written ([`mod@file`]), then checked for what no single key shows.
 //!
 //! Builds every module's settings and knows no socket, no record and no message. The first problem ends it, named with file,
 //! line, key and repair; nothing is guessed and nothing has a silent default.

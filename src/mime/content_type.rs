@@ -43,7 +43,7 @@ impl Value {
     fn add(&mut self, name: &str, value: &[u8]) {
         let base = name.split('*').next().unwrap_or_default();
         let known = |(known, old): &(String, Vec<u8>)| known == name && old == value;
-        if !ASKED_FOR.contains(&base) || self.parameters.iter().any(known) {
+        if value.is_empty() || !ASKED_FOR.contains(&base) || self.parameters.iter().any(known) {
             return;
         }
         if self.parameters.len() == PARAMETERS {

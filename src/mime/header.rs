@@ -158,3 +158,6 @@ fn colon_of(line: &[u8]) -> Option<usize> {
     let printable = name.iter().all(|octet| (33..=126).contains(octet));
     (printable && !name.is_empty()).then_some(colon)
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,7 +94,10 @@ impl Meaning {
         for encoding in &other.encodings {
             add(&mut self.encodings, *encoding, limits, &mut self.overflows);
         }
-        self.disposition = combined(self.disposition, other.disposition);
+        if self.disposition != other.disposition {
+            // By one of the two headers it is no attachment.
+            self.disposition = Disposition::Unknown;
+        }
         self.unlabelled |= other.unlabelled;
         self.overflows |= other.overflows;
         self
@@ -123,7 +126,7 @@ impl Meaning {
         let mut malformed = value.tokens.is_empty();
         for token in &value.tokens {
             match token.split_once('/') {
-                Some((kind, subtype)) if !kind.is_empty() && !subtype.is_empty() => {
+                Some((kind, subtype)) if is_token(kind) && is_token(subtype) => {
                     let reading = MediaType(token.clone());
                     add(&mut self.readings, reading, limits, &mut self.overflows);
                 }
@@ -190,6 +193,13 @@ fn combined(one: Disposition, other: Disposition) -> Disposition {
         (Disposition::Unknown, _) | (_, Disposition::Unknown) => Disposition::Unknown,
         (Disposition::Attachment, Disposition::Attachment) => Disposition::Attachment,
     }
+}
+
+/// RFC 2045 5.1: what a type or subtype may be made of.
+fn is_token(word: &str) -> bool {
+    let special = |letter: char| "()<>@,;:\\\"/[]?=".contains(letter);
+    let fits = |letter: char| letter.is_ascii_graphic() && !special(letter);
+    !word.is_empty() && word.chars().all(fits)
 }
 
 fn add<T: PartialEq>(list: &mut Vec<T>, item: T, limits: &Limits, overflows: &mut bool) {

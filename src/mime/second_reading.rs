@@ -12,9 +12,15 @@ use super::tree::{Kind, Part, Scope, Tree};
 /// Messages longer than this are not given to the second reader, which keeps copies; they count as seen differently.
 const SECOND_READER_OCTETS: usize = 64 * 1024 * 1024;
 
+/// For every boundary declared the second reader may look through the whole message: the octets it may look at in all.
+const OCTETS_LOOKED_AT: usize = 1_000_000_000;
+
+/// Messages inside messages are dropped by recursion: how many labels of such there may be.
+const NESTED_MESSAGES: usize = 500;
+
 /// Whether the second reader finds an HTML part that no part of ours covers.
 pub(super) fn sees_more(message: &[u8], tree: &Tree) -> bool {
-    if message.len() > SECOND_READER_OCTETS {
+    if message.len() > SECOND_READER_OCTETS || is_too_costly(message) {
         return true;
     }
     // mail-parser 0.11 is known to panic on some hostile input; a panic must not take the session with it.
@@ -31,6 +37,27 @@ pub(super) fn sees_more(message: &[u8], tree: &Tree) -> bool {
         Ok(None) => false,
         Err(_) => true,
     }
+}
+
+/// Whether the message could cost the second reader more than linear time or stack. Counted in the octets, not in our
+/// tree: it cuts parts where we see none.
+fn is_too_costly(message: &[u8]) -> bool {
+    let boundaries = count(message, b"boundary");
+    let messages = [b"rfc822".as_slice(), b"global", b"digest"];
+    let messages: usize = messages.iter().map(|word| count(message, word)).sum();
+    boundaries.saturating_mul(message.len()) > OCTETS_LOOKED_AT || messages > NESTED_MESSAGES
+}
+
+/// How often a lower-case word stands in the octets, in any case.
+fn count(octets: &[u8], word: &[u8]) -> usize {
+    let first = word.first().copied().unwrap_or_default();
+    memchr::memchr2_iter(first, first.to_ascii_uppercase(), octets)
+        .filter(|at| {
+            octets
+                .get(*at..at + word.len())
+                .is_some_and(|found| found.eq_ignore_ascii_case(word))
+        })
+        .count()
 }
 
 /// An HTML part as the second reader sees it.
@@ -77,4 +104,16 @@ fn covers(part: &Part, leaf: &Leaf) -> bool {
         encoding => part.encodings.contains(&encoding),
     };
     looked_at && (inside || same_start && leaf.end <= part.body.end + 2) && decodes_alike
+}
+
+/// Body ranges of the HTML parts the second reader finds.
+#[cfg(test)]
+pub(super) fn html_ranges(message: &[u8]) -> Option<Vec<std::ops::Range<usize>>> {
+    let parsed = MessageParser::new().with_mime_headers().parse(message)?;
+    Some(
+        html_leaves(&parsed)
+            .iter()
+            .map(|leaf| leaf.start..leaf.end)
+            .collect(),
+    )
 }

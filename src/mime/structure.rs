@@ -205,6 +205,15 @@ impl Pass<'_> {
         }
         self.found.boundaries = self.found.boundaries.max(meaning.boundaries.len());
         let boundary = multipart.then(|| self.boundary_of(meaning, body));
+        if let Some(boundary) = &boundary {
+            // Readers that ask the outermost multipart first split such a message elsewhere.
+            let around = |open: &Open| {
+                open.boundary
+                    .as_ref()
+                    .is_some_and(|around| !around.is_empty() && boundary.starts_with(around))
+            };
+            self.found.possible_delimiter |= self.open.iter().any(around);
+        }
         self.set_kind(
             part,
             if multipart {
@@ -247,6 +256,10 @@ impl Pass<'_> {
             .and_then(|line| self.message.get(line))
             .unwrap_or_default();
         let guess = without_line_end(line).trim_ascii_end();
+        if self.loose_delimiter(guess).is_some() {
+            // It belongs to a multipart around this one.
+            return Vec::new();
+        }
         guess
             .get(..self.limits.boundary_octets.min(guess.len()))
             .unwrap_or_default()
@@ -321,50 +334,39 @@ impl Pass<'_> {
     fn delimiter_at(&mut self, at: usize) -> Option<Delimiter> {
         let line = line_at(self.message, at, self.message.len());
         let content = without_line_end(self.message.get(line.clone())?).strip_prefix(b"--")?;
-        let exact = content.trim_ascii_end();
-        let found = |open: usize, close: bool| Delimiter {
-            line: line.clone(),
-            open,
-            close,
+        let loose = self.loose_delimiter(content);
+        let found = match self.reading.loose {
+            true => loose,
+            false => self.strict_delimiter(content.trim_ascii_end()),
         };
-        let mut closed = false;
-        for (place, open) in self.open.iter().enumerate().rev() {
-            let Some(after) = open
-                .boundary
-                .as_ref()
-                .and_then(|boundary| exact.strip_prefix(boundary.as_slice()))
-            else {
-                continue;
-            };
-            if !after.is_empty() && after != b"--" {
-                continue;
-            }
-            if open.closed_at.is_some() && !self.reading.loose {
-                closed = true;
-                continue;
-            }
-            return Some(found(place, !after.is_empty()));
-        }
-        for (place, open) in self.open.iter().enumerate().rev() {
-            let Some(boundary) = open
-                .boundary
-                .as_ref()
-                .filter(|boundary| !boundary.is_empty())
-            else {
-                continue;
-            };
-            if let Some(after) = content.strip_prefix(boundary.as_slice()) {
-                if self.reading.loose {
-                    return Some(found(place, after.starts_with(b"--")));
-                }
-                closed = true;
-                break;
-            }
-        }
-        if closed {
+        if found.is_none() && loose.is_some() {
             self.found.possible_delimiter = true;
             self.disorder(at, Dispute::PossibleDelimiter);
         }
-        None
+        found.map(|(open, close)| Delimiter { line, open, close })
+    }
+
+    /// The whole line is a boundary, and the innermost multipart that goes on has it.
+    fn strict_delimiter(&self, line: &[u8]) -> Option<(usize, bool)> {
+        let open = self.open.iter().enumerate().rev();
+        open.filter(|(_, open)| open.closed_at.is_none())
+            .find_map(|(place, open)| {
+                let boundary = open.boundary.as_deref()?;
+                let after = line
+                    .strip_prefix(boundary)
+                    .filter(|_| !boundary.is_empty())?;
+                (after.is_empty() || after == b"--").then_some((place, !after.is_empty()))
+            })
+    }
+
+    /// The line starts with a boundary (RFC 2046 5.1.1 asks for no more), and the outermost multipart has it.
+    fn loose_delimiter(&self, line: &[u8]) -> Option<(usize, bool)> {
+        let open = self.open.iter().enumerate();
+        open.filter_map(|(place, open)| Some((place, open.boundary.as_deref()?)))
+            .filter(|(_, boundary)| !boundary.is_empty())
+            .find_map(|(place, boundary)| {
+                let after = line.strip_prefix(boundary)?;
+                Some((place, after.starts_with(b"--")))
+            })
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct Survey {
     pub(super) links: Vec<String>,
     /// `cid:` references.
     pub(super) parts: Vec<String>,
+    /// There are elements whose inside is parsed by other rules, which an image tag ends: `svg`, `math`, `frameset`.
+    pub(super) other_rules: bool,
 }
 
 /// Surveys a document of which the start tags are known.
@@ -104,7 +106,7 @@ pub(super) fn survey(
             continue;
         };
         if tag.name == "style" {
-            styles.push((spot.range.end, spot.place));
+            styles.push(spot);
         }
         if tag.name == "base" && surveyor.base.is_none() {
             surveyor.base = surveyor.base_of(&tag);
@@ -144,6 +146,7 @@ impl Surveyor<'_> {
     }
 
     fn tag(&mut self, tag: Tag, place: Place) -> Result<(), Uninspectable> {
+        self.survey.other_rules |= matches!(tag.name.as_str(), "svg" | "math" | "frameset");
         self.names(&tag);
         self.parts(&tag)?;
         if matches!(tag.name.as_str(), "a" | "area")
@@ -346,13 +349,8 @@ impl Surveyor<'_> {
         Ok(())
     }
 
-    fn styles(&mut self, styles: &[(usize, Place)]) -> Result<(), Uninspectable> {
-        let starts: Vec<usize> = styles.iter().map(|(start, _)| *start).collect();
-        for range in style_texts(self.html, &starts) {
-            let place = styles
-                .iter()
-                .find(|(start, _)| *start == range.start)
-                .map_or(Place::Body, |(_, place)| *place);
+    fn styles(&mut self, styles: &[&Spot]) -> Result<(), Uninspectable> {
+        for (range, place) in style_texts(self.html, styles.iter().copied()) {
             let text = Text::raw(self.html, range, self.charset);
             let css = css::sheet(text.as_str()).map_err(|_| Uninspectable::TokenLimit)?;
             let mut loads = Vec::new();

@@ -56,6 +56,8 @@ pub(super) struct Delivery {
     pub fates: Vec<Option<Fate>>,
     /// The spool entry that was written ahead, still to be settled.
     pub prepared: Option<Prepared>,
+    /// Whether any message was begun: its DATA was said.
+    begun: bool,
 }
 
 impl Relay {
@@ -71,6 +73,7 @@ impl Relay {
         let mut delivery = Delivery {
             fates: vec![None; journey.rcpts.len()],
             prepared: None,
+            begun: false,
         };
         let several_ends = load.parcels.len() > 1
             || load.aside
@@ -92,8 +95,7 @@ impl Relay {
             way = self
                 .deliver_parcel(journey, &load, parcel, way, keeper, &mut delivery)
                 .await;
-            if keeper == Keeper::WriteAhead && !delivery.any_taken() {
-                // Nothing taken by the first: its reply is the answer, the others were not begun.
+            if keeper == Keeper::WriteAhead && delivery.is_the_clients(parcel) {
                 break;
             }
         }
@@ -134,6 +136,7 @@ impl Relay {
         {
             return Way::Line(transit.reset().await);
         }
+        delivery.begun = true;
         let (fates, line) = transit.data(&parcel.variant, load.deadline).await;
         for (recipient, fate) in accepted.into_iter().zip(fates) {
             if matches!(fate, Fate::Unknown(_)) {
@@ -238,6 +241,16 @@ impl Delivery {
             .iter()
             .flatten()
             .any(|fate| matches!(fate, Fate::Taken(_)))
+    }
+
+    /// Whether the transaction ends with this parcel and the client keeps all of it: nothing was taken, and the reply is
+    /// about more than this parcel's people. Where all of them were refused by name, with nothing begun, that reply would
+    /// bounce the others as if it were about them (DESIGN 3 has the first variant's reply as the answer): they get their
+    /// turn instead.
+    fn is_the_clients(&self, parcel: &Parcel) -> bool {
+        let refused =
+            |index: &usize| matches!(self.fates.get(*index), Some(Some(Fate::Refused(_))));
+        !self.any_taken() && (self.begun || !parcel.recipients.iter().all(refused))
     }
 
     /// The one reply an SMTP client gets: the next hop's own words where anything was taken, else the mildest.

@@ -9,6 +9,7 @@ use ring::digest::{Context, SHA256};
 use super::{dsn, record};
 use crate::mime::trace;
 use crate::next_hop::Fate;
+use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::smtp::transaction::{Mail, Rcpt};
 use crate::spool::{Client, EntryId, Envelope, LastReply, Origin, Owes, Protocol, Recipient};
@@ -138,6 +139,12 @@ pub(super) fn failed(recipient: Recipient, reply: &Reply) -> Option<Recipient> {
         owes: Owes::FailedDsn,
         ..with_reply(recipient, reply)
     })
+}
+
+/// A forward-path whose copy we do not let go while others' goes: a report is owed, with the code of a verdict on one
+/// recipient (DESIGN 3, RFC 3463 5.7.1); the words stay those of the refusal.
+pub(super) fn rejected(recipient: Recipient, reply: &Reply) -> Option<Recipient> {
+    failed(recipient, &replies::for_one_recipient(reply))
 }
 
 pub(super) fn with_reply(recipient: Recipient, reply: &Reply) -> Recipient {

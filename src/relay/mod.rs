@@ -31,7 +31,7 @@ pub use crate::spool::{Client, Protocol};
 
 use self::deliver::{Delivery, Keeper, Load, deadline};
 use self::examine::{Case, Examined, today};
-use self::journey::{failed, still_owed, with_reply};
+use self::journey::{rejected, still_owed, with_reply};
 use self::plan::{Parcel, Treatment};
 use self::settings::PartialReject;
 use crate::ledger::Ledger;
@@ -273,7 +273,7 @@ impl Relay {
                 .filter_map(|(index, rcpt)| {
                     let recipient = Recipient::new(rcpt);
                     match aside.get(&index) {
-                        Some(reply) if reply.code() >= 500 => failed(recipient, reply),
+                        Some(reply) if reply.code() >= 500 => rejected(recipient, reply),
                         Some(reply) => Some(with_reply(recipient, reply)),
                         None => still_owed(
                             recipient,

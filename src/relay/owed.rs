@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::deliver::{Keeper, Load, deadline};
 use super::dsn::{self, Failed, Report};
-use super::journey::{Journey, failed, still_owed, with_reply};
+use super::journey::{Journey, failed, rejected, still_owed, with_reply};
 use super::{Judged, Relay};
 use crate::next_hop::Fate;
 use crate::smtp::path::{ForwardPath, Mailbox, ReversePath};
@@ -119,7 +119,8 @@ impl Relay {
             .await;
         for (index, recipient) in copies.into_iter().enumerate() {
             let left = match aside.get(&index) {
-                Some(reply) => settle_refusal(recipient, reply),
+                Some(reply) if reply.code() >= 500 => rejected(recipient, reply),
+                Some(reply) => Some(with_reply(recipient, reply)),
                 None => still_owed(
                     recipient,
                     delivery.fates.get(index).and_then(Option::as_ref),
@@ -241,7 +242,7 @@ fn keep_or_give_up(rest: Vec<Recipient>, failures: Vec<Recipient>, why: &'static
     }
 }
 
-/// A refusal or hold of ours for an owed copy: 5xx ends in a report, 4xx waits.
+/// A refusal of ours of the whole owed message: 5xx ends in a report, 4xx waits.
 fn settle_refusal(recipient: Recipient, reply: &Reply) -> Option<Recipient> {
     if reply.code() >= 500 {
         failed(recipient, reply)

@@ -343,6 +343,16 @@ pub fn rejected(why: &str) -> Reply {
     say(550, format!("5.6.0 Message refused, address valid: {why}"))
 }
 
+/// The same refusal where it concerns one recipient and others are served, for a report: 5.7.1 (RFC 3463 3.8).
+pub fn for_one_recipient(refusal: &Reply) -> Reply {
+    let text = refusal.text();
+    let words = match refusal.enhanced() {
+        Some(enhanced) => text.strip_prefix(enhanced).unwrap_or(&text),
+        None => &text,
+    };
+    say(refusal.code(), format!("5.7.1 {}", words.trim_start()))
+}
+
 /// 451: content that may not go out as it is and cannot be changed; it is refused for good after `hold_limit`.
 pub fn held(why: &str) -> Reply {
     say(451, format!("4.6.0 Message held, try again: {why}"))

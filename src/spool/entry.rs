@@ -160,10 +160,10 @@ impl Drop for Prepared {
         if self.settled {
             return;
         }
-        // The envelope first: a message without one is an orphan, the other way round would be a damaged entry.
-        let removed = disk::remove(&self.spool.layout.prepared_of(&self.id))
-            .and_then(|()| disk::remove(&self.spool.layout.message_of(&self.id)));
-        if let Err(error) = removed {
+        // Both, whatever becomes of the first: its room is given back, and the next start asks neither for the other.
+        let envelope = disk::remove(&self.spool.layout.prepared_of(&self.id));
+        let message = disk::remove(&self.spool.layout.message_of(&self.id));
+        if let Err(error) = envelope.and(message) {
             tracing::warn!(entry = %self.id, %error, "could not remove a prepared entry; the next start does");
         }
         self.spool.index().release(&self.id);

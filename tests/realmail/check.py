@@ -13,6 +13,7 @@ Each message goes by SMTP to somebody without and to somebody with consent; the 
     strip      `strip` writes what `serve` sends
     both       one transaction to both of them: each gets the copy it got alone
     known      listed `k`: gone, all of them            tiny   listed `t`: gone, at least TINY_SHARE of them
+    told       what is gone is what `--explain` reports as taken out, no more and no less
     stays      every other load is still there as often as before, and no load is new
     untouched  where nothing is listed, the copy of the one without consent is the message itself
     legit      nothing of the group `legit` is refused  listed the message is on the hand-made list at all
@@ -39,7 +40,7 @@ import loads  # noqa: E402
 from served import GRANTED, NOBODY, Refused, Relay  # noqa: E402
 
 TINY_SHARE = 0.9
-# A reported range licenses change, so it must be small: octets of raw message one finding may cover,
+# A reported range licenses change, so it must be small: octets of raw message one splice may cover,
 # base64 parts (re-encoded to their end where they must) excepted; octets a replacement may add to it.
 RANGE_OCTETS = 8 * 1024
 GROWTH_OCTETS = 512
@@ -48,35 +49,34 @@ UNINSPECTABLE = ("cte", "charset", "readings_differ", "depth", "size", "encoded_
 # --- the seams with `strip --explain`: field names are looked at here and nowhere else -------------------
 
 
-def explained(stderr):
-    """One object per finding x recipient; log lines that are no JSON object are passed over."""
-    objects = []
-    for line in stderr.decode("utf-8", "replace").splitlines():
-        if line.lstrip().startswith("{"):
+class Explanation:
+    """What `--explain` says: one object per finding x recipient, then one per splice; log lines are passed over."""
+
+    def __init__(self, stderr):
+        self.findings, self.splices = [], []
+        for line in stderr.decode("utf-8", "replace").splitlines():
             try:
-                objects.append(json.loads(line))
+                said = json.loads(line) if line.startswith("{") else None
             except ValueError:
-                continue
-    return [o for o in objects if isinstance(o, dict) and ("range" in o or "ranges" in o)]
+                said = None
+            if isinstance(said, dict) and "range" in said:
+                start, end = said["range"]
+                self.splices.append((start, end, said["octets"]))
+            elif isinstance(said, dict) and "action" in said:
+                self.findings.append(said)
 
+    def stripped(self):
+        """Keys of the URLs that it says were taken out."""
+        return {f["url_sha256"] for f in self.findings if f["action"] in ("stripped", "deidentified") and "url_sha256" in f}
 
-def licensed_ranges(finding):
-    """The raw octet ranges of the message file in which this finding permits change."""
-    if finding.get("action") in ("kept", "would_strip"):
-        return []
-    ranges = finding["ranges"] if "ranges" in finding else finding["range"]
-    ranges = [ranges] if ranges and isinstance(ranges[0], int) else ranges
-    return [(int(start), int(end)) for start, end in ranges]
-
-
-def spared_by(findings, key):
-    """Why a listed URL is still there, in the relay's own words, where it says so."""
-    said = {
-        "/".join(str(f[n]) for n in ("action", "basis", "reason", "rule", "spared") if f.get(n))
-        for f in findings
-        if f.get("url_sha256") == key
-    }
-    return ", ".join(sorted(said)) or "no finding reported"
+    def about(self, key):
+        """Why a listed URL is still there, in the relay's own words, where it says so."""
+        said = {
+            "/".join(str(f[n]) for n in ("action", "basis", "reason", "verdict", "evidence") if f.get(n))
+            for f in self.findings
+            if f.get("url_sha256") == key
+        }
+        return ", ".join(sorted(said)) or "no finding reported"
 
 
 # --- comparison ---------------------------------------------------------------------------------------
@@ -130,49 +130,23 @@ def without_trace(copy, original):
     return copy[fields[0][2] :], None
 
 
-def merged(ranges):
-    out = []
-    for start, end in sorted(ranges):
-        if out and start <= out[-1][1]:
-            out[-1] = (out[-1][0], max(end, out[-1][1]))
-        else:
-            out.append((start, end))
-    return out
+def difference_outside(original, splices, variant):
+    """None where `variant` is `original` with each reported range replaced by so many octets as reported.
 
-
-def difference_outside(original, ranges, variant):
-    """None where `variant` holds every octet of `original` outside `ranges`, in order, and little else.
-
-    The stretches between the ranges are fixed texts: the first must start the variant, the last must end it,
-    those between must follow each other without overlap. Leftmost matching finds such a reading if there is one.
+    Walks both: every octet outside the ranges equal, at the place where the lengths put it, and nothing over.
     """
-    for start, end in ranges:
-        if not 0 <= start <= end <= len(original):
-            return f"reported range {start}..{end} is outside the message of {len(original)} octets"
-    fixed, at = [], 0
-    ranges = merged(ranges)
-    for start, end in ranges:
-        fixed.append(original[at:start])
-        at = end
-    fixed.append(original[at:])
-    if not ranges:
-        if original == variant:
-            return None
-        return f"differs from octet {first_difference(original, variant)} although no range is reported"
-    if not variant.startswith(fixed[0]):
-        return f"differs at octet {first_difference(fixed[0], variant)}, before the first reported range"
-    last = len(variant) - len(fixed[-1])
-    if last < len(fixed[0]) or not variant.endswith(fixed[-1]):
-        return f"differs after the last reported range, {first_difference(fixed[-1][::-1], variant[::-1])} octets before the end"
-    at = len(fixed[0])
-    for number, text in enumerate(fixed[1:-1], 1):
-        found = variant.find(text, at, last)
-        if found < 0:
-            return f"what stands between reported ranges {number} and {number + 1} is missing or out of order"
-        at = found + len(text)
-    grown = len(variant) - len(original)
-    if grown > GROWTH_OCTETS * len(ranges):
-        return f"grew by {grown} octets over {len(ranges)} ranges"
+    at = there = 0
+    for number, (start, end, octets) in enumerate(sorted(splices), 1):
+        if not at <= start <= end <= len(original) or octets < 0:
+            return f"reported range {start}..{end} overlaps another or is outside the message of {len(original)} octets"
+        fixed = original[at:start]
+        if variant[there : there + len(fixed)] != fixed:
+            where = at + first_difference(fixed, variant[there : there + len(fixed)])
+            return f"differs at octet {where} of the message, before reported range {number}"
+        at, there = end, there + len(fixed) + octets
+    if variant[there:] != original[at:]:
+        where = at + first_difference(original[at:], variant[there:])
+        return f"differs at octet {where} of the message, after {len(splices)} reported ranges"
     return None
 
 
@@ -180,15 +154,18 @@ def first_difference(a, b):
     return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
 
 
-def too_wide(original, ranges):
+def too_much(original, splices):
     """A complaint where what is reported licenses more than a finding can need."""
     header = original.find(b"\r\n\r\n") + 4
-    if any(start < header for start, _ in ranges):
-        return "a finding reports octets of the message header as its own"
-    if re.search(rb"(?im)^content-transfer-encoding:\s*base64", original):
-        return None
-    wide = [end - start for start, end in ranges if end - start > RANGE_OCTETS]
-    return f"a finding reports {max(wide)} octets as its own (limit {RANGE_OCTETS})" if wide else None
+    base64 = re.search(rb"(?im)^content-transfer-encoding:\s*base64", original)
+    for start, end, octets in splices:
+        if start < header:
+            return "a finding reports octets of the message header as its own"
+        if end - start > RANGE_OCTETS and not base64:
+            return f"a finding reports {end - start} octets as its own (limit {RANGE_OCTETS})"
+        if octets > end - start + GROWTH_OCTETS:
+            return f"a finding puts {octets} octets in the place of {end - start}"
+    return None
 
 
 # --- judging ------------------------------------------------------------------------------------------
@@ -220,7 +197,7 @@ def reason_of(text):
     return " ".join([code.group(0) if code else "?"] + named)
 
 
-def judge_loads(verdicts, file, listed, original, variant, findings):
+def judge_loads(verdicts, file, listed, original, variant, explanation):
     before, after = loads.message_loads(original), loads.message_loads(variant)
     was, still = Counter(load.key for load in before), Counter(load.key for load in after)
     first = {load.key: load for load in reversed(before + after)}
@@ -230,7 +207,7 @@ def judge_loads(verdicts, file, listed, original, variant, findings):
                 verdicts.check("listed", file, f"{key[:12]} ({kind}) is listed but the judge does not find it")
                 continue
             left = next((load for load in after if load.key == key), None)
-            complaint = left and f"class {kind}, {verdicts.url(left)} still loads; spared by: {spared_by(findings, key)}"
+            complaint = left and f"class {kind}, {verdicts.url(left)} still loads; spared by: {explanation.about(key)}"
             verdicts.check("known" if kind == "k" else "tiny", file, complaint, tolerated=kind == "t")
         elif still[key] < was[key]:
             verdicts.counts[kind]["gone"] += 1
@@ -241,6 +218,8 @@ def judge_loads(verdicts, file, listed, original, variant, findings):
         verdicts.check("stays", file, f"{verdicts.url(first[key])}: {was[key]} loads before, {still[key]} after, not listed")
     if not odd:
         verdicts.check("stays", file, None)
+    untold = {key for key in was if still[key] < was[key]} ^ explanation.stripped()
+    verdicts.check("told", file, f"{', '.join(sorted(k[:12] for k in untold))}: gone or reported, not both" if untold else None)
 
 
 def judge_message(verdicts, relay, file, group, octets, listed):
@@ -252,7 +231,7 @@ def judge_message(verdicts, relay, file, group, octets, listed):
     verdicts.check("listed", file, None if listed is not None else "not on the list: read it and add it")
     granted = judge_granted(verdicts, relay, file, original)
     stripped = relay.strip(path)
-    findings = explained(stripped.stderr)
+    explanation = Explanation(stripped.stderr)
     try:
         copies, complaint = relay.serve([NOBODY], original)
         verdicts.check("250", file, complaint and f"to nobody: {complaint}")
@@ -269,14 +248,14 @@ def judge_message(verdicts, relay, file, group, octets, listed):
     copy, complaint = without_trace(copies[NOBODY], original)
     verdicts.check("trace", file, complaint)
     judge_strip(verdicts, file, stripped, copy)
-    ranges = [r for finding in findings for r in licensed_ranges(finding)]
-    complaint = too_wide(original, ranges) or difference_outside(original, ranges + own_field_ranges(original), copy)
+    own = [(start, end, 0) for start, end in own_field_ranges(original)]
+    complaint = too_much(original, explanation.splices) or difference_outside(original, explanation.splices + own, copy)
     verdicts.check("outside", file, complaint)
     if not listed and copy != cut(original, own_field_ranges(original)):
         verdicts.check("untouched", file, "changed, although nothing in it is listed")
     elif not listed:
         verdicts.check("untouched", file, None)
-    judge_loads(verdicts, file, listed or {}, original, copy, findings)
+    judge_loads(verdicts, file, listed or {}, original, copy, explanation)
     judge_both(verdicts, relay, file, original, {GRANTED: granted, NOBODY: copy})
 
 
@@ -346,7 +325,7 @@ def corpus(directory, templates):
 
 
 def report(verdicts, judged, skipped):
-    for name in ("250", "trace", "granted", "outside", "strip", "both", "known", "tiny", "stays", "untouched", "legit", "listed"):
+    for name in ("250", "trace", "granted", "outside", "strip", "both", "known", "tiny", "told", "stays", "untouched", "legit", "listed"):
         count = verdicts.counts[name]
         print(f"{name:9} {count['passed']} passed, {count['failed']} failed")
     for name in ("spacer", "beyond"):

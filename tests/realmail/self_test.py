@@ -35,6 +35,8 @@ MODES = {  # corruption: the counter that has to fail
     "drop-a-line": "outside",
     "eat-the-tail": "outside",
     "report-too-little": "outside",
+    "report-other-lengths": "outside",
+    "report-another-url": "told",
     "report-everything": "outside",
     "report-the-body": "outside",
     "change-the-granted": "granted",
@@ -101,15 +103,20 @@ def stripped(message, mode):
 
 def explain(message, mode):
     edits = reading(message, mode)
-    ranges = [(start, end) for start, end, _ in edits]
+    splices = [(start, end, len(replacement)) for start, end, replacement in edits]
     if mode == "report-too-little":
-        ranges = [(start, end - 3) for start, end in ranges]
-    if mode == "report-everything" and ranges:
-        ranges = [(0, len(message))]
-    if mode == "report-the-body" and ranges:
-        ranges = [(message.index(b"\r\n\r\n") + 4, len(message))]
-    for start, end in ranges:
-        print(json.dumps({"part": "1", "range": [start, end], "action": "stripped"}), file=sys.stderr)
+        splices = [(start, end - 3, octets) for start, end, octets in splices]
+    if mode == "report-other-lengths":
+        splices = [(start, end, octets + 1) for start, end, octets in splices]
+    if mode in ("report-everything", "report-the-body") and splices:
+        start = 0 if mode == "report-everything" else message.index(b"\r\n\r\n") + 4
+        splices = [(start, len(message), len(stripped(message, mode)) - start)]
+    for start, end, _ in edits:
+        url = message[start:end].decode().replace("&amp;", "&")
+        key = loads.url_key(VISIBLE if mode == "report-another-url" else url)
+        print(json.dumps({"part": "1", "url_sha256": key, "action": "stripped"}), file=sys.stderr)
+    for start, end, octets in splices:
+        print(json.dumps({"range": [start, end], "octets": octets}), file=sys.stderr)
 
 
 def other(forward_path):
@@ -266,19 +273,23 @@ def functions():
     same = check.difference_outside
     yield "equal without ranges", same(a, [], a) is None
     yield "unequal without ranges", same(a, [], a[:-1] + b"X") is not None
-    yield "replaced inside a range", same(a, [(4, 6)], b"0123--6789abcdefghij") is None
-    yield "replaced by nothing", same(a, [(4, 6)], b"01236789abcdefghij") is None
-    yield "changed before", same(a, [(4, 6)], b"X123--6789abcdefghij") is not None
-    yield "changed after", same(a, [(4, 6)], b"0123--6789abcdefghiX") is not None
-    yield "changed between", same(a, [(2, 4), (12, 14)], b"01--45X789ab--efghij") is not None
-    yield "out of order", same(a, [(2, 4), (8, 10), (14, 16)], b"01--abcd--4567--ghij") is not None
-    yield "overlapping fixed texts", same(b"abXba", [(2, 3)], b"aba") is not None
-    yield "adjacent ranges", same(a, [(2, 4), (4, 6)], b"01XYZ6789abcdefghij") is None
-    yield "range past the end", same(a, [(15, 25)], a) is not None
-    yield "grows without bound", same(a, [(4, 6)], a[:4] + b"x" * 2000 + a[6:]) is not None
-    yield "too wide a range", check.too_wide(b"A: 1\r\n\r\n" + b"x" * 20000, [(8, 9008)]) is not None
-    yield "range in the header", check.too_wide(b"A: 1\r\n\r\nx", [(4, 9)]) is not None
-    yield "wide but base64", check.too_wide(b"Content-Transfer-Encoding: base64\r\n\r\n", [(37, 9037)]) is None
+    yield "replaced inside a range", same(a, [(4, 6, 2)], b"0123--6789abcdefghij") is None
+    yield "replaced by nothing", same(a, [(4, 6, 0)], b"01236789abcdefghij") is None
+    yield "changed before", same(a, [(4, 6, 2)], b"X123--6789abcdefghij") is not None
+    yield "changed after", same(a, [(4, 6, 2)], b"0123--6789abcdefghiX") is not None
+    yield "changed between", same(a, [(2, 4, 2), (12, 14, 2)], b"01--45X789ab--efghij") is not None
+    yield "out of order", same(a, [(2, 4, 2), (8, 10, 2), (14, 16, 2)], b"01--abcd--4567--ghij") is not None
+    yield "another length", same(a, [(4, 6, 3)], b"0123--6789abcdefghij") is not None
+    yield "something over", same(a, [(4, 6, 2)], b"0123--6789abcdefghij!") is not None
+    yield "cut short", same(a, [(18, 20, 2)], a[:17]) is not None
+    yield "adjacent ranges", same(a, [(2, 4, 3), (4, 6, 0)], b"01XYZ6789abcdefghij") is None
+    yield "overlapping ranges", same(a, [(2, 5, 3), (4, 6, 2)], a) is not None
+    yield "range past the end", same(a, [(15, 25, 5)], a) is not None
+    much = check.too_much
+    yield "too wide a range", much(b"A: 1\r\n\r\n" + b"x" * 20000, [(8, 9008, 0)]) is not None
+    yield "range in the header", much(b"A: 1\r\n\r\nx", [(4, 9, 5)]) is not None
+    yield "grows without bound", much(b"A: 1\r\n\r\nxyz", [(8, 9, 2000)]) is not None
+    yield "wide but base64", much(b"Content-Transfer-Encoding: base64\r\n\r\n", [(37, 9037, 9000)]) is None
     yield "mixed ends", check.wire_form(b"a\nb\r\nc") == b"a\r\nb\r\nc\r\n"
     fields = check.header_fields(b"A: 1\r\n 2\r\nB:3\r\n\r\nC: no\r\n")
     yield "folded fields", [name for name, _, _ in fields] == [b"a", b"b"] and fields[0][1:] == (0, 10)

@@ -33,10 +33,14 @@ pub(crate) struct Config {
     pub(crate) limits: Vec<String>,
     /// `[[next_hop]]` lines; none: `maildir:` in the temporary directory.
     pub(crate) next_hop: Vec<String>,
+    /// Lines for `[spool]` besides its directory.
+    pub(crate) spool: Vec<String>,
     /// Text that stands before the first table: top-level keys.
     pub(crate) head: String,
     /// Text behind everything else: further tables.
     pub(crate) tail: String,
+    /// A program and its arguments that becomes the relay (`exec`): what it inherits is set there.
+    pub(crate) under: Vec<String>,
 }
 
 impl Config {
@@ -50,13 +54,14 @@ impl Config {
         };
         format!(
             "{}\n[[listener]]\naddress = \"{address}\"\n{}\n[[next_hop]]\n{next_hop}\n[limits]\n{}\n[consent]\nregister = \"sqlite:{}\"\n\
-             [keys]\ndirectory = \"{}\"\n[spool]\ndirectory = \"{}\"\n[ledger]\ndirectory = \"{}\"\n{}\n",
+             [keys]\ndirectory = \"{}\"\n[spool]\ndirectory = \"{}\"\n{}\n[ledger]\ndirectory = \"{}\"\n{}\n",
             self.head,
             self.listener.join("\n"),
             self.limits.join("\n"),
             place("consent.db"),
             place("keys"),
             place("spool"),
+            self.spool.join("\n"),
             place("ledger"),
             self.tail,
         )
@@ -80,7 +85,7 @@ impl Served {
             let address = free_port();
             let text = config.text(&address.to_string(), directory.path());
             fs::write(directory.path().join("pixelgate.toml"), text).expect("the configuration");
-            let mut child = spawn(directory.path());
+            let mut child = spawn(config, directory.path());
             if wait_until_listening(&mut child, address) {
                 return Self {
                     child,
@@ -102,7 +107,7 @@ impl Served {
         self.address = free_port();
         let text = config.text(&self.address.to_string(), self.directory.path());
         fs::write(self.directory.path().join("pixelgate.toml"), text).expect("the configuration");
-        self.child = spawn(self.directory.path());
+        self.child = spawn(config, self.directory.path());
         assert!(
             wait_until_listening(&mut self.child, self.address),
             "serve did not listen again:\n{}",
@@ -148,6 +153,11 @@ impl Served {
         assert!(sent.expect("kill").success(), "no signal to {}", self.pid());
     }
 
+    /// Whether it ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_some()
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
@@ -180,9 +190,18 @@ impl Drop for Served {
     }
 }
 
-fn spawn(directory: &Path) -> Child {
+fn spawn(config: &Config, directory: &Path) -> Child {
     let log = File::create(directory.join("log")).expect("the log");
-    Command::new(env!("CARGO_BIN_EXE_pixelgate"))
+    let binary = env!("CARGO_BIN_EXE_pixelgate");
+    let mut command = match config.under.split_first() {
+        None => Command::new(binary),
+        Some((program, arguments)) => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(binary);
+            command
+        }
+    };
+    command
         .args(["serve", "-c"])
         .arg(directory.join("pixelgate.toml"))
         .current_dir(directory)

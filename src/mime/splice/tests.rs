@@ -107,10 +107,10 @@ fn same_outside_sees_a_single_changed_octet() {
     ));
 }
 
-/// Cuts a message at sorted places, so that every other stretch can be replaced without overlap.
-type Case = (Vec<u8>, Vec<(Range<usize>, Vec<u8>)>);
+type Edit = (Range<usize>, Vec<u8>);
 
-fn cases() -> impl Strategy<Value = Case> {
+/// Cuts a message at sorted places, so that every other stretch can be replaced without overlap.
+fn cases() -> impl Strategy<Value = (Vec<u8>, Vec<Edit>)> {
     (
         prop::collection::vec(any::<u8>(), 0..200),
         prop::collection::vec(

@@ -5,14 +5,16 @@ use std::ops::Range;
 use super::super::meaning::Meaning;
 use super::super::sniff::contains_tag;
 use super::super::transfer_encoding::{Encoding, decode};
-use super::super::tree::{Disorder, Dispute, Kind, Labels, Part, PartPath, Scope, Unread};
+use super::super::tree::{
+    Disorder, Disposition, Dispute, Kind, Labels, Part, PartPath, Scope, Unread,
+};
 use super::{Delimiter, Open, Pass};
 
 impl Pass<'_> {
     /// Ends everything in front of a delimiter line.
     pub(super) fn end_at(&mut self, delimiter: &Delimiter) {
         let end = self.before_line_end(delimiter.line.start);
-        self.end_leaf(end);
+        let end = self.end_leaf(end);
         while self.open.len() > delimiter.open + 1 {
             if let Some(open) = self.open.pop() {
                 self.close(&open, end);
@@ -35,8 +37,7 @@ impl Pass<'_> {
 
     /// Ends everything at the end of the message, and settles what was left open.
     pub(super) fn finish(&mut self) {
-        let end = self.message.len();
-        self.end_leaf(end);
+        let end = self.end_leaf(self.message.len());
         while let Some(open) = self.open.pop() {
             self.close(&open, end);
         }
@@ -51,11 +52,14 @@ impl Pass<'_> {
         self.found.parts.extend(disputed.into_iter().take(room));
     }
 
-    fn end_leaf(&mut self, end: usize) {
+    /// Ends the part being read, and says where: not before its header, where one delimiter follows another.
+    fn end_leaf(&mut self, end: usize) -> usize {
         let leaf = self.leaf.take();
-        if let Some(part) = leaf.and_then(|leaf| self.found.parts.get_mut(leaf)) {
-            part.body.end = end.max(part.body.start);
-        }
+        let Some(part) = leaf.and_then(|leaf| self.found.parts.get_mut(leaf)) else {
+            return end;
+        };
+        part.body.end = end.max(part.body.start);
+        part.body.end
     }
 
     fn close(&mut self, open: &Open, end: usize) {
@@ -75,6 +79,7 @@ impl Pass<'_> {
                 };
                 part.labels.unlabelled = true;
                 part.labels.disputed = true;
+                part.labels.undivided.clone_from(&open.boundary);
             }
         }
         if is_multipart && open.children == 0 {
@@ -104,13 +109,14 @@ impl Pass<'_> {
         disputed.header = range.start..range.start;
         disputed.body = range;
         disputed.readings.clear();
+        disputed.disposition = Disposition::Absent;
         disputed.encodings = vec![encoding];
         self.dispute(disputed);
     }
 
     /// The body that some readers see from `start` on, where that adds HTML to what the part holds anyway.
-    fn second_body(&mut self, part: usize, start: usize) {
-        let Some(part) = self.found.parts.get(part) else {
+    fn second_body(&mut self, index: usize, start: usize) {
+        let Some(part) = self.found.parts.get(index) else {
             return;
         };
         let is_container = matches!(part.kind, Kind::Multipart | Kind::Message);
@@ -131,6 +137,11 @@ impl Pass<'_> {
             return;
         }
         let mut disputed = part.clone();
+        if disputed.parent.is_none() {
+            // Still the message itself: shown whatever it calls itself.
+            disputed.parent = Some(index);
+            disputed.disposition = Disposition::Absent;
+        }
         disputed.header.end = start;
         disputed.body.start = start;
         disputed

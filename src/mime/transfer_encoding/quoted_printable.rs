@@ -135,6 +135,28 @@ impl Patcher<'_> {
     /// The whole tokens that hold the edit.
     fn site(&mut self, edit: &Range<usize>) -> Result<Site, SpliceError> {
         self.before = Before::default();
+        loop {
+            self.tokens.skip_lines(edit.start);
+            // What is left of a line that is not plain, token by token; then plain lines again.
+            let odd = self
+                .tokens
+                .peek()
+                .filter(|next| next.decoded.end <= edit.start);
+            let Some(mut newline) = odd.map(|_| false) else {
+                break;
+            };
+            while !newline
+                && self
+                    .tokens
+                    .peek()
+                    .is_some_and(|next| next.decoded.end <= edit.start)
+            {
+                if let Some(token) = self.tokens.take() {
+                    newline = matches!(token.what, What::Newline | What::Soft);
+                    self.before.pass(token, self.raw);
+                }
+            }
+        }
         let mut raw_at = self
             .tokens
             .peek()
@@ -247,7 +269,8 @@ impl Patcher<'_> {
         }
         // What followed in the middle of a line may now begin one: never as a delimiter (RFC 2046 5.1.1). The escape is
         // two octets longer than the hyphen, and may be what makes a full line 78 octets long.
-        let moved = encoder.column != self.column(range.end) || !encoder.out.is_empty();
+        let began_line = encoder.column == 0 && self.column(range.end) == 0;
+        let moved = !(began_line || range.is_empty() && encoder.out.is_empty());
         let hyphen_before = encoder.column == 1
             && encoder.out.is_empty()
             && self

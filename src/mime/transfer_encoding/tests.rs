@@ -132,7 +132,7 @@ proptest! {
         // Two more where a hyphen had to be escaped at the start of a full line.
         let hyphen = if variant.windows(3).any(|octets| octets == b"=2D") { 2 } else { 0 };
         prop_assert!(longest_line(&variant) <= longest_line(&raw).max(76) + hyphen, "{}", variant.escape_ascii());
-        prop_assert!(hyphen_lines(&variant) <= hyphen_lines(&raw), "{}", variant.escape_ascii());
+        prop_assert!(hyphen_lines(&variant) <= hyphen_lines(&raw), "{} from {} by {:?}", variant.escape_ascii(), raw.escape_ascii(), edits);
     }
 
     #[test]

@@ -62,6 +62,29 @@ impl<'a> Tokens<'a> {
         Some(token)
     }
 
+    /// Passes whole lines that stand before `decoded`, all but the last that decodes to something: what is in front of an
+    /// edit matters only for its neighbours. A line that is not plain is left to [`Tokens::take`].
+    pub(super) fn skip_lines(&mut self, decoded: usize) {
+        let Some(next) = self.next.as_ref() else {
+            return;
+        };
+        let (mut raw_at, mut decoded_at) = (next.raw.start, next.decoded.start);
+        if self.after_stray || raw_at > 0 && self.raw.get(raw_at - 1) != Some(&b'\n') {
+            return;
+        }
+        let mut anchor = (raw_at, decoded_at);
+        while let Some((raw, octets)) = plain_line(self.raw.get(raw_at..).unwrap_or_default()) {
+            if decoded_at + octets > decoded {
+                break;
+            }
+            if octets > 0 {
+                anchor = (raw_at, decoded_at);
+            }
+            (raw_at, decoded_at) = (raw_at + raw, decoded_at + octets);
+        }
+        self.next = self.read(anchor.0, anchor.1);
+    }
+
     /// Everything from here, decoded.
     pub(super) fn decoded(mut self) -> Vec<u8> {
         let mut decoded = Vec::with_capacity(self.raw.len());
@@ -102,6 +125,31 @@ impl<'a> Tokens<'a> {
             decoded: decoded..decoded + octets,
         })
     }
+}
+
+/// The raw and decoded length of the line that `rest` starts with, line end included, where it is plain: it ends in CRLF,
+/// has no blank before that, no other CR, and nothing but whole escapes and a soft break begins with `=`.
+fn plain_line(rest: &[u8]) -> Option<(usize, usize)> {
+    let newline = memchr::memchr(b'\n', rest)?;
+    let line = rest.get(..newline)?.strip_suffix(b"\r")?;
+    if memchr::memchr(b'\r', line).is_some() || matches!(line.last(), Some(b' ' | b'\t')) {
+        return None;
+    }
+    let (line, end) = match line.strip_suffix(b"=") {
+        Some(line) => (line, 0),
+        None => (line, 2),
+    };
+    let mut escapes = 0;
+    let mut behind = 0;
+    for at in memchr::memchr_iter(b'=', line) {
+        // An `=` inside an escape is none of its own: `==3D` is not plain.
+        if at < behind || escaped(line.get(at..)?).is_none() {
+            return None;
+        }
+        behind = at + 3;
+        escapes += 1;
+    }
+    Some((newline + 1, line.len() - 2 * escapes + end))
 }
 
 /// How many blanks stand before a line end or the end of the body; `None` where something else follows them.
