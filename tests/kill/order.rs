@@ -191,7 +191,7 @@ fn answer(lines: &[&str]) -> usize {
     lines
         .iter()
         .skip(asked)
-        .position(|line| answers(&line))
+        .position(answers)
         .expect("250")
         + asked
         + 1

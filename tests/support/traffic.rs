@@ -429,7 +429,7 @@ pub(crate) fn without_received(copy: &[u8]) -> Vec<u8> {
     assert!(
         copy.starts_with(b"Received: "),
         "no trace field of ours:\n{}",
-        String::from_utf8_lossy(copy)
+        copy.escape_ascii()
     );
     let mut end = 0;
     loop {
@@ -452,11 +452,7 @@ pub(crate) fn without_received(copy: &[u8]) -> Vec<u8> {
 #[track_caller]
 pub(crate) fn assert_kept(copy: &[u8], original: &[u8]) {
     let copy = without_received(copy);
-    assert!(
-        copy == original,
-        "not the letter:\n{}",
-        String::from_utf8_lossy(&copy)
-    );
+    assert!(copy == original, "not the letter:\n{}", copy.escape_ascii());
 }
 
 /// The copy of somebody who did not: every octet of the letter but the tracker.
@@ -465,7 +461,7 @@ pub(crate) fn assert_stripped(copy: &[u8], original: &[u8]) {
     let copy = without_received(copy);
     let at = find(original, TRACKER.as_bytes());
     let (before, after) = (&original[..at], &original[at + TRACKER.len()..]);
-    let shown = String::from_utf8_lossy(&copy);
+    let shown = copy.escape_ascii().to_string();
     assert!(!contains(&copy, TRACE.as_bytes()), "tracked:\n{shown}");
     assert!(copy.starts_with(before), "changed before it:\n{shown}");
     assert!(copy.ends_with(after), "changed behind it:\n{shown}");
