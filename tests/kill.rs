@@ -12,6 +12,7 @@
     clippy::string_slice,
     reason = "a test stops at the first thing that is not as it should be"
 )]
+#![allow(clippy::too_many_lines, reason = "a truth table is one flat list")]
 
 #[path = "support/ill_mannered.rs"]
 mod ill_mannered;

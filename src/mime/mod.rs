@@ -4,6 +4,7 @@
 //! Nothing here fails on bad mail: disorder is recorded beside every plausible reading of it, and what could not be
 //! read at all is named, so that the caller can refuse it. Mail in transit keeps its octets: nothing is re-serialised.
 
+mod cms;
 mod content_type;
 mod meaning;
 mod scope;

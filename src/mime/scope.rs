@@ -3,6 +3,7 @@
 //! DESIGN: HTML that is shown without a click is examined; attachments, reports and encrypted parts are not; below a
 //! signature nothing is edited. In doubt a part is examined. It must never know what is looked for in the parts.
 
+use super::cms;
 use super::sniff::{begins_like_html, contains_tag};
 use super::transfer_encoding::{Encoding, decode};
 use super::tree::{
@@ -14,11 +15,6 @@ const SNIFFED_OCTETS: usize = 4 * 1024;
 
 /// Raw octets of an S/MIME body decoded to see whether it is encrypted.
 const CMS_OCTETS: usize = 256;
-
-/// Object identifiers of CMS contents (RFC 5652 6.1, RFC 5083 2, RFC 3274 1.1), as in DER.
-const ENVELOPED: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03";
-const AUTH_ENVELOPED: &[u8] = b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x17";
-const COMPRESSED: &[u8] = b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x09";
 
 /// What a part passes on to the parts in it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -145,29 +141,16 @@ pub(super) fn is_pkcs7(part: &Part) -> bool {
 }
 
 /// The label does not count: what is inside says whether it is encrypted. Signed but not encrypted, clients render it.
-fn pkcs7_kind(message: &[u8], part: &mut Part) -> Kind {
+fn pkcs7_kind(message: &[u8], part: &Part) -> Kind {
     let body = message.get(part.body.clone()).unwrap_or_default();
     let first = body.get(..CMS_OCTETS.min(body.len())).unwrap_or_default();
-    let encoding = part
-        .encodings
-        .first()
-        .copied()
-        .unwrap_or(Encoding::Identity);
-    let decoded = decode(first, encoding);
-    let holds = |oid: &[u8]| {
-        let octets = decoded
-            .as_ref()
-            .map(|decoded| decoded.bytes.as_ref())
-            .unwrap_or_default();
-        memchr::memmem::find(octets, oid).is_some()
-    };
-    if holds(ENVELOPED) || holds(AUTH_ENVELOPED) {
-        return Kind::Other;
+    let encrypted = part.encodings.iter().all(|encoding| {
+        decode(first, *encoding).is_ok_and(|decoded| cms::is_encrypted(&decoded.bytes))
+    });
+    match encrypted {
+        true => Kind::Other,
+        false => Kind::EncodedMessage,
     }
-    if holds(COMPRESSED) {
-        part.encodings = vec![Encoding::Unknown];
-    }
-    Kind::EncodedMessage
 }
 
 fn scope_of(part: &Part, around: &Inherited, attached: bool) -> Scope {

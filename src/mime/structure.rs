@@ -214,14 +214,11 @@ impl Pass<'_> {
             };
             self.found.possible_delimiter |= self.open.iter().any(around);
         }
-        self.set_kind(
-            part,
-            if multipart {
-                Kind::Multipart
-            } else {
-                Kind::Message
-            },
-        );
+        let kind = match multipart {
+            true => Kind::Multipart,
+            false => Kind::Message,
+        };
+        self.set_kind(part, kind);
         self.leaf = None;
         self.open.push(Open {
             part,

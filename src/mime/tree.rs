@@ -3,6 +3,7 @@
 //! Plain values without behaviour that depends on the octets. They must never know what a tracker is or what a client
 //! of SMTP is. What could not be read is a value here too ([`Unread`]), never an absence.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -91,6 +92,8 @@ pub(super) struct Labels {
     pub(super) start: Option<String>,
     /// Under multipart/signed.
     pub(super) signed: bool,
+    /// The boundary of a multipart in which it stands on no line.
+    pub(super) undivided: Option<Vec<u8>>,
     /// Place among its siblings, from 1.
     pub(super) ordinal: u32,
     /// Beyond a limit: the octets are there, what is in them was not read.
@@ -122,7 +125,7 @@ pub enum Kind {
     /// A message in identity encoding, walked like the one around it.
     Message,
     /// A message (or a whole multipart, or S/MIME that is signed but not encrypted) inside base64 or quoted-printable:
-    /// decode it, then walk what came out from [`Part::message_start`] on.
+    /// decode it, then walk what [`Part::message`] finds in it.
     EncodedMessage,
     /// HTML by at least one reading, or unlabelled and beginning like HTML.
     Html,
@@ -291,21 +294,29 @@ impl Part {
         self.labels.disputed
     }
 
-    /// Where, in the decoded octets of a [`Kind::EncodedMessage`], the message to walk begins.
-    /// A signed S/MIME body wraps it in ASN.1: the first MIME field is looked for. `None`: no message is in it.
-    pub fn message_start(&self, decoded: &[u8]) -> Option<usize> {
-        if !super::scope::is_pkcs7(self) {
-            return Some(0);
+    /// The message to walk in the decoded octets of a [`Kind::EncodedMessage`]: all of them, those of a multipart below a
+    /// header that names its boundary, or what a signed S/MIME body wraps.
+    /// `None`: the wrapping cannot be read, so what is inside cannot be called inspected.
+    pub fn message<'a>(&self, decoded: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        if super::scope::is_pkcs7(self) {
+            return super::cms::signed_content(decoded);
         }
-        [
-            "Content-Type:",
-            "MIME-Version:",
-            "Content-Transfer-Encoding:",
-        ]
-        .iter()
-        .flat_map(|name| [(*name).to_owned(), name.to_ascii_lowercase()])
-        .filter_map(|name| memchr::memmem::find(decoded, name.as_bytes()))
-        .min()
+        let Some(boundary) = &self.labels.undivided else {
+            return Some(Cow::Borrowed(decoded));
+        };
+        let mut whole = b"Content-Type: multipart/mixed; boundary=\"".to_vec();
+        for octet in boundary
+            .iter()
+            .filter(|octet| !matches!(octet, b'\r' | b'\n'))
+        {
+            if matches!(octet, b'"' | b'\\') {
+                whole.push(b'\\');
+            }
+            whole.push(*octet);
+        }
+        whole.extend_from_slice(b"\"\r\n\r\n");
+        whole.extend_from_slice(decoded);
+        Some(Cow::Owned(whole))
     }
 }
 

@@ -112,6 +112,7 @@ fn covers(known: &Part, part: &Part) -> bool {
     let examined = |scope: Scope| matches!(scope, Scope::Examine | Scope::ExamineOnly(_));
     known.body.end >= part.body.end
         && known.kind == part.kind
+        && known.labels.undivided == part.labels.undivided
         && (examined(known.scope) || !examined(part.scope))
         && part
             .encodings

@@ -238,7 +238,7 @@ impl Path {
     }
 
     /// Whether a path, given by its segments, has this shape.
-    pub(super) fn matches(&self, segments: &[String]) -> bool {
+    pub(super) fn matches(&self, segments: &[&str]) -> bool {
         let length = self.head.len();
         let last_start = segments.len().saturating_sub(length);
         let starts = if self.open_start {
@@ -268,7 +268,7 @@ impl Path {
         false
     }
 
-    fn tail_fits(&self, rest: &[String]) -> bool {
+    fn tail_fits(&self, rest: &[&str]) -> bool {
         let Some(last_start) = rest.len().checked_sub(self.tail.len()) else {
             return false;
         };
@@ -282,7 +282,7 @@ impl Path {
     }
 }
 
-fn fits(shape: &[Option<Segment>], segments: &[String]) -> bool {
+fn fits(shape: &[Option<Segment>], segments: &[&str]) -> bool {
     shape.len() == segments.len()
         && shape.iter().zip(segments).all(|(shape, text)| match shape {
             None => !text.is_empty(),
@@ -299,11 +299,7 @@ mod tests {
     }
 
     fn path(shape: &str, text: &str) -> bool {
-        let segments: Vec<String> = text
-            .trim_start_matches('/')
-            .split('/')
-            .map(str::to_owned)
-            .collect();
+        let segments: Vec<&str> = text.trim_start_matches('/').split('/').collect();
         Path::parse(shape, false).unwrap().matches(&segments)
     }
 

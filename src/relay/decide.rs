@@ -216,3 +216,6 @@ impl Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -206,7 +206,8 @@ impl Examiner {
             let decisions: Vec<Decision> = matters
                 .map(|matter| decide(matter, asked, &facts))
                 .collect();
-            let enforced = enforced(shadow, subject);
+            // Looking on means writing down what would be done: without a ledger it is over.
+            let enforced = enforced(shadow, subject) || !case.ledger;
             treatments.push(match enforced {
                 true => treatment(&decisions, &survey.places, &facts),
                 false => Treatment::untouched(),

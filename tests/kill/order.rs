@@ -188,11 +188,5 @@ fn answer(lines: &[&str]) -> usize {
     let client = descriptor(lines[asked]).unwrap();
     let answers =
         |line: &&str| line.contains("\"250 ") && descriptor(line).as_ref() == Some(&client);
-    lines
-        .iter()
-        .skip(asked)
-        .position(answers)
-        .expect("250")
-        + asked
-        + 1
+    lines.iter().skip(asked).position(answers).expect("250") + asked + 1
 }

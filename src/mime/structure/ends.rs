@@ -79,6 +79,7 @@ impl Pass<'_> {
                 };
                 part.labels.unlabelled = true;
                 part.labels.disputed = true;
+                part.labels.undivided.clone_from(&open.boundary);
             }
         }
         if is_multipart && open.children == 0 {

@@ -56,6 +56,10 @@ impl Reader<'_> {
     }
 
     fn html(self, raw: &[u8], part: &Part, document: Document) -> Reading {
+        // Nothing is nothing in every transfer encoding and charset. A body that we emptied has to come out seen through.
+        if raw.is_empty() {
+            return Reading::default();
+        }
         let mut reading = Reading {
             fixed: fixed(part),
             ..Reading::default()
@@ -126,17 +130,18 @@ impl Reader<'_> {
                 reading.blind = Some(Uninspectable::Cte);
                 continue;
             };
-            let Some(inner) = part
-                .message_start(&decoded.bytes)
-                .and_then(|start| decoded.bytes.get(start..))
-            else {
+            let Some(inner) = part.message(&decoded.bytes) else {
+                reading.blind = Some(Uninspectable::Cte);
                 continue;
             };
-            let tree = mime::walk(inner, &limits(self.settings));
+            let tree = mime::walk(&inner, &limits(self.settings));
+            if tree.second_reading_differs {
+                reading.blind = Some(Uninspectable::ReadingsDiffer);
+            }
             if let Some(why) = tree.unread.first() {
                 reading.blind = Some(super::unread(*why));
             }
-            self.inner_parts(inner, &tree, depth, &mut reading);
+            self.inner_parts(&inner, &tree, depth, &mut reading);
         }
         reading
     }

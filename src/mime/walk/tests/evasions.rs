@@ -199,7 +199,16 @@ fn multiparts_that_are_none() {
         "Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\n{inner}\n"
     );
     assert_examined(&message, Dispute::EncodedMultipart);
-    assert_eq!(tree(&message).parts[0].kind, Kind::EncodedMessage);
+    let found = tree(&message);
+    assert_eq!(found.parts[0].kind, Kind::EncodedMessage);
+    let message = message.replace('\n', "\r\n");
+    let raw = &message.as_bytes()[found.parts[0].body.clone()];
+    let decoded = decode(raw, Encoding::Base64).unwrap();
+    let inner = walk(
+        &found.parts[0].message(&decoded.bytes).unwrap(),
+        &Limits::default(),
+    );
+    assert_eq!(inner.parts[1].kind, Kind::Html);
     let message = "Content-Type: multipart/mixed; boundary=b\nContent-Type: text/html\n\n<img src=x>\n--b\n\nx\n--b--\n";
     assert_examined(message, Dispute::DuplicateField);
 }

@@ -145,42 +145,38 @@ fn encrypted_and_report() {
 
 #[test]
 fn smime_is_judged_by_what_is_inside() {
-    let body = |oid: &[u8]| {
-        let cms = [
-            b"\x30\x80".as_slice(),
-            oid,
-            b"\xa0\x80Content-Type: text/html\r\n\r\n<img src=x>",
+    // ContentInfo, its type, and for SignedData: version, digests, data in one OCTET STRING.
+    let body = |oid: u8, inside: &[u8]| {
+        let oid = [
+            b"\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07".as_slice(),
+            &[oid],
         ]
         .concat();
-        let cms = encodify::base64::MIME.encode(cms);
+        let cms = encodify::base64::MIME.encode([&oid, inside].concat());
         format!(
-            "Content-Type: application/pkcs7-mime; smime-type=enveloped-data\nContent-Transfer-Encoding: base64\n\n{cms}\n"
+            "Content-Type: application/pkcs7-mime; smime-type=enveloped-data\n\
+             Content-Transfer-Encoding: base64\n\n{cms}\n"
         )
     };
-    let enveloped = body(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03");
+    let encrypted = tree(&body(3, b"\xa0\x80"));
     assert_eq!(
-        tree(&enveloped).parts[0].scope,
+        encrypted.parts[0].scope,
         Scope::OutOfScope(OutOfScope::Encrypted)
     );
-    let signed = body(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02");
-    let found = tree(&signed);
-    assert_eq!(
-        found.parts[0].scope,
-        Scope::ExamineOnly(ExamineOnly::Encoded)
-    );
-    let signed = signed.replace('\n', "\r\n");
-    let decoded = decode(
-        &signed.as_bytes()[found.parts[0].body.clone()],
-        Encoding::Base64,
-    )
-    .unwrap();
-    let start = found.parts[0].message_start(&decoded.bytes).unwrap();
-    assert_eq!(
-        walk(&decoded.bytes[start..], &Limits::default()).parts[0].kind,
-        Kind::Html
-    );
-    let compressed = body(b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x09");
-    assert_eq!(tree(&compressed).parts[0].encodings, [Encoding::Unknown]);
+    let inner = b"Content-Type: text/html\r\n\r\n<img src=x>";
+    let start = b"\xa0\x80\x30\x80\x02\x01\x01\x31\x00\x30\x80\x06\x01\x2a\xa0\x80\x04";
+    let signed = [start.as_slice(), &[inner.len() as u8], inner].concat();
+    for (inside, html) in [(signed.as_slice(), true), (b"not ASN.1 at all", false)] {
+        let message = body(2, inside);
+        let found = tree(&message);
+        let part = &found.parts[0];
+        assert_eq!(part.scope, Scope::ExamineOnly(ExamineOnly::Encoded));
+        let message = message.replace('\n', "\r\n");
+        let decoded = decode(&message.as_bytes()[part.body.clone()], Encoding::Base64).unwrap();
+        let inner = part.message(&decoded.bytes);
+        let kind = inner.map(|inner| walk(&inner, &Limits::default()).parts[0].kind);
+        assert_eq!(kind, html.then_some(Kind::Html));
+    }
 }
 
 #[test]
