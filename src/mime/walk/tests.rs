@@ -4,7 +4,7 @@ use std::time::Instant;
 use super::super::splice::{Splice, Spliced};
 use super::super::transfer_encoding::Encoding;
 use super::super::tree::{Disposition, Dispute, OutOfScope, same_tree};
-use super::super::{Decoded, decode, promote};
+use super::super::{Attached, Decoded, decode};
 use super::*;
 
 fn tree(message: &str) -> Tree {
@@ -343,7 +343,9 @@ fn out_of_scope_reasons_are_kept_by_promotion() {
         tree.parts[2].scope,
         Scope::OutOfScope(OutOfScope::Attachment)
     );
-    assert_eq!(promote(&mut tree, ["other"]), 0);
-    assert_eq!(promote(&mut tree, ["a%40b"]), 1);
+    let mut attached = Attached::of(&tree);
+    assert_eq!(attached.promote(&mut tree, ["other"]), []);
+    assert_eq!(attached.promote(&mut tree, ["a%40b"]), [2]);
+    assert_eq!(attached.promote(&mut tree, ["a%40b"]), []);
     assert_eq!(tree.parts[2].scope, Scope::Examine);
 }
