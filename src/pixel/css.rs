@@ -10,9 +10,9 @@ use cssparser::{Parser, ParserInput, Token};
 /// Blocks and functions inside one another. Real mail stays under ten; the limit keeps the recursion off the stack's end.
 const DEPTH_MAX: usize = 64;
 
-/// CSS nested beyond [`DEPTH_MAX`]: its author is to blame, not transient.
+/// CSS past a bound of ours (depth here, selectors in `style`): its author is to blame, not transient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooDeep;
+pub(super) struct TooMuch;
 
 /// Where a URL token stands, which decides what may stand in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,16 +99,16 @@ const PROPERTIES: [(&str, &str); 16] = [
 ];
 
 /// Reads a `<style>` element's text.
-pub(super) fn sheet(text: &str) -> Result<Css, TooDeep> {
+pub(super) fn sheet(text: &str) -> Result<Css, TooMuch> {
     read(text, None)
 }
 
 /// Reads a `style` attribute's text: one rule without selectors.
-pub(super) fn attribute(text: &str) -> Result<Css, TooDeep> {
+pub(super) fn attribute(text: &str) -> Result<Css, TooMuch> {
     read(text, Some(String::new()))
 }
 
-fn read(text: &str, selectors: Option<String>) -> Result<Css, TooDeep> {
+fn read(text: &str, selectors: Option<String>) -> Result<Css, TooMuch> {
     let mut input = ParserInput::new(text);
     let mut parser = Parser::new(&mut input);
     let mut walker = Walker {
@@ -120,7 +120,7 @@ fn read(text: &str, selectors: Option<String>) -> Result<Css, TooDeep> {
     let inside = selectors.is_some();
     walker.statements(&mut parser, inside.then_some(&mut declarations), DEPTH_MAX);
     if walker.too_deep {
-        return Err(TooDeep);
+        return Err(TooMuch);
     }
     walker.css.keep(selectors, declarations);
     Ok(walker.css)

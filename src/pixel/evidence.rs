@@ -130,8 +130,13 @@ impl<'s> Judge<'s> {
 
     /// The first layer: decides alone, whatever the size, whatever `<style>` says.
     fn known_endpoint(&self, suspect: &mut Suspect<'s>) -> bool {
+        let almost_invisible = suspect
+            .load
+            .own
+            .as_ref()
+            .is_some_and(OwnBox::is_almost_invisible);
         for (number, request) in suspect.load.requests.iter().enumerate() {
-            let Some(rule) = self.rules.look_up(&request.url) else {
+            let Some(rule) = self.rules.look_up(&request.url, almost_invisible) else {
                 continue;
             };
             suspect.requests.push(number);
@@ -198,9 +203,11 @@ impl<'s> Judge<'s> {
         }))
     }
 
-    /// Whether the element truly has no box: its own style says so and no rule could say otherwise.
+    /// Whether the element truly has no box: its own style says so and no rule could say otherwise. Where an image tag
+    /// changes how the rest is parsed (it ends `svg`, it rules `frameset` out) it must stay in any case.
     fn has_no_box(&self, load: &Load, own: Option<&OwnBox>) -> bool {
-        own.is_some_and(|own| own.display_none.is_some())
+        !self.survey.other_rules
+            && own.is_some_and(|own| own.display_none.is_some())
             && self
                 .with_element(load, |element| {
                     own.is_none_or(|own| {

@@ -6,7 +6,7 @@
 use super::url::Url;
 
 /// A path this long holds more than names.
-const PATH_CHARS_MAX: usize = 120;
+const PATH_OCTETS_MAX: usize = 120;
 /// Digits spread over a path, none of them in one long run.
 const PATH_DIGITS_MAX: usize = 12;
 
@@ -15,23 +15,12 @@ pub(super) fn may_identify(url: &Url) -> bool {
     if url.query.as_deref().is_some_and(|query| !query.is_empty()) {
         return true;
     }
-    let path: usize = url.segments.iter().map(String::len).sum();
-    let digits: usize = url
-        .segments
-        .iter()
-        .map(|segment| segment.bytes().filter(u8::is_ascii_digit).count())
-        .sum();
-    let dates: usize = url
-        .segments
-        .iter()
-        .map(|segment| dated_digits(segment))
-        .sum();
-    path > PATH_CHARS_MAX
+    let segments = url.segments();
+    let digits = url.path.bytes().filter(u8::is_ascii_digit).count();
+    let dates: usize = segments.iter().map(|segment| dated_digits(segment)).sum();
+    url.path.len() > PATH_OCTETS_MAX
         || digits.saturating_sub(dates) > PATH_DIGITS_MAX
-        || url
-            .segments
-            .iter()
-            .any(|segment| segment_identifies(segment))
+        || segments.iter().any(|segment| segment_identifies(segment))
         || url
             .host
             .split('.')

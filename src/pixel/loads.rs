@@ -12,7 +12,7 @@ use super::css::{self, Css, Role};
 use super::reading::{Spot, style_texts};
 use super::size::OwnBox;
 use super::style::{Name, Sheet};
-use super::tag::{Quote, Tag};
+use super::tag::{Quote, Tag, is_space};
 use super::text::Text;
 use super::url::{Target, Url, clean, percent_decode, srcset, target};
 use super::{Document, Limits, Place, Uninspectable, Vector};
@@ -70,12 +70,14 @@ pub(super) struct Survey {
     pub(super) loads: Vec<Load>,
     /// The rules of all `<style>` elements.
     pub(super) sheet: Sheet,
-    /// Classes and ids in use, lower case.
+    /// Of the classes and ids that selectors ask for on other elements: those in use, lower case.
     pub(super) names: HashSet<Name>,
     /// Targets of links.
     pub(super) links: Vec<String>,
     /// `cid:` references.
     pub(super) parts: Vec<String>,
+    /// There are elements whose inside is parsed by other rules, which an image tag ends: `svg`, `math`, `frameset`.
+    pub(super) other_rules: bool,
 }
 
 /// Surveys a document of which the start tags are known.
@@ -92,31 +94,40 @@ pub(super) fn survey(
         kind,
         limits,
         base: None,
+        wanted: HashSet::new(),
         survey: Survey::default(),
     };
     let mut styles = Vec::new();
-    let mut based = Vec::new();
+    // The base and the style sheets first: both speak about tags that may stand before them.
     for spot in spots {
         if spot.range.len() > limits.token_octets {
             return Err(Uninspectable::TokenLimit);
         }
-        let Some(tag) = Tag::read(html, spot.range.clone()) else {
-            continue;
-        };
-        if tag.name == "style" {
-            styles.push((spot.range.end, spot.place));
+        if is_called(html, spot, b"style") {
+            styles.push(spot);
+        } else if is_called(html, spot, b"base") && surveyor.base.is_none() {
+            surveyor.base =
+                Tag::read(html, spot.range.clone()).and_then(|tag| surveyor.base_of(&tag));
         }
-        if tag.name == "base" && surveyor.base.is_none() {
-            surveyor.base = surveyor.base_of(&tag);
-        }
-        based.push((tag, spot.place));
-    }
-    // Relative references need the base, which may stand behind them: hence the second walk.
-    for (tag, place) in based {
-        surveyor.tag(tag, place)?;
     }
     surveyor.styles(&styles)?;
+    surveyor.wanted = surveyor.survey.sheet.names();
+    for spot in spots {
+        if let Some(tag) = Tag::read(html, spot.range.clone()) {
+            surveyor.tag(tag, spot.place)?;
+        }
+    }
     Ok(surveyor.survey)
+}
+
+fn is_called(html: &[u8], spot: &Spot, name: &[u8]) -> bool {
+    let start = spot.range.start.saturating_add(1);
+    let end = start.saturating_add(name.len());
+    html.get(start..end)
+        .is_some_and(|found| found.eq_ignore_ascii_case(name))
+        && html
+            .get(end)
+            .is_some_and(|next| is_space(*next) || matches!(next, b'/' | b'>'))
 }
 
 struct Surveyor<'h> {
@@ -125,6 +136,8 @@ struct Surveyor<'h> {
     kind: Document,
     limits: &'h Limits,
     base: Option<String>,
+    /// Classes and ids that selectors ask for on other elements.
+    wanted: HashSet<Name>,
     survey: Survey,
 }
 
@@ -144,6 +157,7 @@ impl Surveyor<'_> {
     }
 
     fn tag(&mut self, tag: Tag, place: Place) -> Result<(), Uninspectable> {
+        self.survey.other_rules |= matches!(tag.name.as_str(), "svg" | "math" | "frameset");
         self.names(&tag);
         self.parts(&tag)?;
         if matches!(tag.name.as_str(), "a" | "area")
@@ -155,35 +169,46 @@ impl Surveyor<'_> {
         }
         let number = self.survey.tags.len();
         let mut loads = Vec::new();
-        loads.extend(self.image(&tag, place));
-        loads.extend(self.background(&tag, place));
+        loads.extend(self.image(&tag, place)?);
+        loads.extend(self.background(&tag, place)?);
         self.style_attributes(&tag, place, &mut loads)?;
         if loads.is_empty() {
             return Ok(());
         }
-        for mut load in loads {
+        for load in &mut loads {
             load.tag = Some(number);
-            self.survey.loads.push(load);
         }
         self.survey.tags.push(tag);
+        self.keep(loads)
+    }
+
+    fn keep(&mut self, loads: Vec<Load>) -> Result<(), Uninspectable> {
+        self.survey.loads.extend(loads);
+        if self.survey.loads.len() > self.limits.loads {
+            return Err(Uninspectable::TokenLimit);
+        }
         Ok(())
     }
 
+    /// Notes which of the wanted classes and ids the tag bears.
     fn names(&mut self, tag: &Tag) {
+        if self.wanted.is_empty() {
+            return;
+        }
         let mut names = Vec::new();
         for class in tag.all(self.html, "class") {
             let text = self.value(class.value.clone()).as_str().to_lowercase();
-            names.extend(
-                text.split_ascii_whitespace()
-                    .map(|name| Name::Class(name.to_owned())),
-            );
+            let classes = text.split_ascii_whitespace();
+            names.extend(classes.map(|name| Name::Class(name.to_owned())));
         }
         for id in tag.all(self.html, "id") {
-            names.push(Name::Id(
-                self.value(id.value.clone()).as_str().to_lowercase(),
-            ));
+            let text = self.value(id.value.clone()).as_str().to_lowercase();
+            names.push(Name::Id(text));
         }
-        self.survey.names.extend(names);
+        let wanted = &self.wanted;
+        self.survey
+            .names
+            .extend(names.into_iter().filter(|name| wanted.contains(name)));
     }
 
     /// Any attribute may show another part: `src`, `data`, `href`, `background`, `poster` and what comes.
@@ -212,23 +237,22 @@ impl Surveyor<'_> {
         Ok(())
     }
 
-    fn image(&self, tag: &Tag, place: Place) -> Option<Load> {
-        let vector = self.vector(tag)?;
-        let mut requests = self.requests(tag, "src");
+    fn image(&self, tag: &Tag, place: Place) -> Result<Option<Load>, Uninspectable> {
+        let Some(vector) = self.vector(tag) else {
+            return Ok(None);
+        };
+        let mut requests = self.requests(tag, "src")?;
         if matches!(vector, Vector::Img | Vector::AmpImg | Vector::AmpAnim) {
-            requests.extend(self.srcset_requests(tag));
+            requests.extend(self.srcset_requests(tag)?);
         }
-        if requests.is_empty() {
-            return None;
-        }
-        Some(Load {
+        Ok((!requests.is_empty()).then(|| Load {
             span: tag.range.clone(),
             vector,
             place,
             tag: None,
             requests,
             own: self.own_box(tag, vector),
-        })
+        }))
     }
 
     fn vector(&self, tag: &Tag) -> Option<Vector> {
@@ -252,7 +276,7 @@ impl Surveyor<'_> {
     }
 
     /// All copies of an attribute that hold one URL.
-    fn requests(&self, tag: &Tag, name: &str) -> Vec<Request> {
+    fn requests(&self, tag: &Tag, name: &str) -> Result<Vec<Request>, Uninspectable> {
         let mut requests = Vec::new();
         for (number, attribute) in tag.attributes.iter().enumerate() {
             let named = self
@@ -263,12 +287,12 @@ impl Surveyor<'_> {
                 continue;
             }
             let text = self.value(attribute.value.clone());
-            requests.extend(self.request(text.as_str(), Site::Attribute(number)));
+            requests.extend(self.request(text.as_str(), Site::Attribute(number))?);
         }
-        requests
+        Ok(requests)
     }
 
-    fn srcset_requests(&self, tag: &Tag) -> Vec<Request> {
+    fn srcset_requests(&self, tag: &Tag) -> Result<Vec<Request>, Uninspectable> {
         let mut requests = Vec::new();
         for (number, attribute) in tag.attributes.iter().enumerate() {
             let named = self
@@ -278,22 +302,22 @@ impl Surveyor<'_> {
             if named {
                 let text = self.value(attribute.value.clone());
                 for candidate in srcset(text.as_str()) {
-                    requests.extend(self.request(&candidate, Site::Attribute(number)));
+                    requests.extend(self.request(&candidate, Site::Attribute(number))?);
                 }
             }
         }
-        requests
+        Ok(requests)
     }
 
-    fn request(&self, reference: &str, site: Site) -> Option<Request> {
-        match target(reference, self.base.as_deref()) {
-            Target::Remote(url) => Some(Request {
-                written: clean(reference),
-                url,
-                site,
-            }),
-            Target::Part(_) | Target::Local => None,
+    fn request(&self, reference: &str, site: Site) -> Result<Option<Request>, Uninspectable> {
+        let written = clean(reference);
+        if written.len() > self.limits.url_octets && !is_data(&written) {
+            return Err(Uninspectable::TokenLimit);
         }
+        Ok(match target(&written, self.base.as_deref()) {
+            Target::Remote(url) => Some(Request { written, url, site }),
+            Target::Part(_) | Target::Local => None,
+        })
     }
 
     fn own_box(&self, tag: &Tag, vector: Vector) -> Option<OwnBox> {
@@ -315,16 +339,16 @@ impl Surveyor<'_> {
         }
     }
 
-    fn background(&self, tag: &Tag, place: Place) -> Option<Load> {
-        let requests = self.requests(tag, "background");
-        (!requests.is_empty()).then(|| Load {
+    fn background(&self, tag: &Tag, place: Place) -> Result<Option<Load>, Uninspectable> {
+        let requests = self.requests(tag, "background")?;
+        Ok((!requests.is_empty()).then(|| Load {
             span: tag.range.clone(),
             vector: Vector::Background,
             place,
             tag: None,
             requests,
             own: None,
-        })
+        }))
     }
 
     fn style_attributes(
@@ -346,18 +370,13 @@ impl Surveyor<'_> {
         Ok(())
     }
 
-    fn styles(&mut self, styles: &[(usize, Place)]) -> Result<(), Uninspectable> {
-        let starts: Vec<usize> = styles.iter().map(|(start, _)| *start).collect();
-        for range in style_texts(self.html, &starts) {
-            let place = styles
-                .iter()
-                .find(|(start, _)| *start == range.start)
-                .map_or(Place::Body, |(_, place)| *place);
+    fn styles(&mut self, styles: &[&Spot]) -> Result<(), Uninspectable> {
+        for (range, place) in style_texts(self.html, styles.iter().copied()) {
             let text = Text::raw(self.html, range, self.charset);
             let css = css::sheet(text.as_str()).map_err(|_| Uninspectable::TokenLimit)?;
             let mut loads = Vec::new();
             self.css_loads(&text, &css, Vector::StyleElement, place, true, &mut loads)?;
-            self.survey.loads.extend(loads);
+            self.keep(loads)?;
             self.survey
                 .sheet
                 .add(&css.rules)
@@ -385,7 +404,7 @@ impl Surveyor<'_> {
             if let Target::Part(id) = target(&token.url, None) {
                 self.part(&id)?;
             }
-            if let Some(request) = self.request(&token.url, site) {
+            if let Some(request) = self.request(&token.url, site)? {
                 loads.push(Load {
                     span: range,
                     vector,
@@ -398,4 +417,11 @@ impl Surveyor<'_> {
         }
         Ok(())
     }
+}
+
+/// Written into the document: may be long, is never requested.
+fn is_data(reference: &str) -> bool {
+    reference
+        .get(..5)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
 }

@@ -22,9 +22,10 @@ mod url;
 
 use std::ops::Range;
 
-use encoding_rs::Encoding;
 use thiserror::Error;
 
+/// The charsets that [`examine`] takes.
+pub use encoding_rs::Encoding;
 pub use rules::{Class, Rule, Rules, RulesError, UnknownRule};
 pub use shape::ShapeError;
 pub use treatment::{TRANSPARENT_GIF, Treatment};
@@ -34,19 +35,28 @@ pub use treatment::{TRANSPARENT_GIF, Treatment};
 pub struct Limits {
     /// Octets of the whole document.
     pub html_octets: usize,
-    /// Octets of one tag, and of what the parser may hold back.
+    /// Octets of one tag, and of what the parser may hold back. Images written into their tag count.
     pub token_octets: usize,
-    /// Findings in one document.
+    /// Octets of one URL that would be requested.
+    pub url_octets: usize,
+    /// Start tags.
+    pub tags: usize,
+    /// Loads over the network.
+    pub loads: usize,
+    /// Findings.
     pub findings: usize,
-    /// Links and `cid:` references reported of one document. More links are not reported; more references are an error.
+    /// Links and `cid:` references. More links are not reported, which permits nothing; more references are an error.
     pub references: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            html_octets: 16 * 1024 * 1024,
+            html_octets: 8 * 1024 * 1024,
             token_octets: 4 * 1024 * 1024,
+            url_octets: 64 * 1024,
+            tags: 1_000_000,
+            loads: 50_000,
             findings: 10_000,
             references: 5_000,
         }
@@ -65,8 +75,8 @@ pub enum Document {
 /// Why a document could not be examined. Whoever wrote the document is to blame; it is never transient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Error)]
 pub enum Uninspectable {
-    /// `token_octets`, `findings` or `references` exceeded, or something nested too deep.
-    #[error("a tag, the style or the number of findings is past its limit")]
+    /// Any limit but `html_octets` exceeded, or CSS or comments nested too deep.
+    #[error("a tag, a URL, the style or the number of them is past its limit")]
     TokenLimit,
     /// Not an ASCII-compatible charset.
     #[error("the charset is not one we can read tags in")]
@@ -228,7 +238,7 @@ pub struct Examination {
     pub findings: Vec<Finding>,
     /// Targets of links as a client would follow them, at most `references`: for the check of withdrawal links.
     pub links: Vec<String>,
-    /// Identifiers of other parts that this document shows (`cid:`), percent-decoded.
+    /// Identifiers of other parts that this document shows (`cid:`), percent-decoded, in no order.
     pub parts: Vec<String>,
     /// All loads over the network, harmless ones included.
     pub remote_loads: usize,
@@ -249,7 +259,7 @@ pub fn examine(
         // A byte order mark beats every label (WHATWG Encoding 6).
         return Err(Uninspectable::Charset);
     }
-    let readings = reading::read(html, charset, limits.token_octets)?;
+    let readings = reading::read(html, charset, limits)?;
     let judge = |spots: &[reading::Spot]| {
         let survey = loads::survey(html, charset, kind, spots, limits)?;
         evidence::judge(html, kind, survey, rules, limits)
@@ -268,10 +278,11 @@ pub fn examine(
             return Err(Uninspectable::ReadingsDiffer);
         }
     }
-    if reading::overlapping(
-        &readings.parsed,
-        examination.findings.iter().map(|f| &f.span),
-    ) {
+    let spans = examination
+        .findings
+        .iter()
+        .map(|finding| (&finding.span, finding.vector != Vector::StyleElement));
+    if reading::overlapping(&readings.parsed, spans) {
         return Err(Uninspectable::ReadingsDiffer);
     }
     Ok(examination)
@@ -293,5 +304,7 @@ pub fn edited<'e>(html: &[u8], edits: impl IntoIterator<Item = &'e Edit>) -> Opt
     Some(output)
 }
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod tests;

@@ -17,8 +17,10 @@ use lol_html::{
 use memchr::memmem;
 
 use super::tag::end_of_tag;
-use super::{Place, Uninspectable};
+use super::{Limits, Place, Uninspectable};
 
+/// What the parser sets aside at once for a tag that is not complete yet.
+const PREALLOCATED_OCTETS: usize = 1024;
 /// Conditional comments inside one another; each level lies strictly inside the one before.
 const COMMENT_DEPTH_MAX: usize = 4;
 /// The scanner may look at each octet this many times before it gives up: unclosed tags in a row are quadratic.
@@ -31,10 +33,13 @@ pub(super) struct Spot {
     pub(super) range: Range<usize>,
     /// Who sees it.
     pub(super) place: Place,
+    /// Where the document or the comment that it stands in ends: no text of it goes further.
+    pub(super) limit: usize,
 }
 
 /// One way to read the document.
 pub(super) type Spots = Vec<Spot>;
+type Ranges = Vec<Range<usize>>;
 
 /// All readings that some client makes. The second is there only where browsers disagree on the first.
 #[derive(Debug)]
@@ -49,10 +54,14 @@ pub(super) struct Readings {
 pub(super) fn read(
     html: &[u8],
     encoding: &'static Encoding,
-    memory: usize,
+    limits: &Limits,
 ) -> Result<Readings, Uninspectable> {
     let encoding = AsciiCompatibleEncoding::new(encoding).ok_or(Uninspectable::Charset)?;
-    let parser = Parsing { encoding, memory };
+    let parser = Parsing {
+        encoding,
+        memory: limits.token_octets,
+        tags: limits.tags,
+    };
     let mut parsed = Vec::new();
     let mut ambiguous = parser.document(html, 0, Place::Body, COMMENT_DEPTH_MAX, &mut parsed)?;
     if let Some(scriptless) = without_noscript(html) {
@@ -69,13 +78,14 @@ pub(super) fn read(
         (a.range.start, a.range.end, a.place).cmp(&(b.range.start, b.range.end, b.place))
     });
     parsed.dedup_by(|later, earlier| later.range == earlier.range);
-    let scanned = ambiguous.then(|| scan(html)).transpose()?;
+    let scanned = ambiguous.then(|| scan(html, limits.tags)).transpose()?;
     Ok(Readings { parsed, scanned })
 }
 
 struct Parsing {
     encoding: AsciiCompatibleEncoding,
     memory: usize,
+    tags: usize,
 }
 
 impl Parsing {
@@ -88,30 +98,21 @@ impl Parsing {
         depth: usize,
         spots: &mut Spots,
     ) -> Result<bool, Uninspectable> {
-        let mut comments = Vec::new();
-        let before = spots.len();
-        let mut ambiguous = false;
-        match self.pass(
-            html,
-            true,
-            |range| note(spots, range, offset, place),
-            &mut comments,
-        ) {
-            Ok(()) => {}
-            Err(RewritingError::ParsingAmbiguity(_)) => {
-                ambiguous = true;
-                spots.truncate(before);
-                comments.clear();
-                self.pass(
-                    html,
-                    false,
-                    |range| note(spots, range, offset, place),
-                    &mut comments,
-                )
-                .map_err(|_| Uninspectable::TokenLimit)?;
-            }
-            Err(_) => return Err(Uninspectable::TokenLimit),
+        let strictly = self.pass(html, true);
+        let mut ambiguous = matches!(strictly, Err(RewritingError::ParsingAmbiguity(_)));
+        let pass = match strictly {
+            Err(RewritingError::ParsingAmbiguity(_)) => self.pass(html, false),
+            result => result,
+        };
+        let (tags, comments) = pass.map_err(|_| Uninspectable::TokenLimit)?;
+        if spots.len().saturating_add(tags.len()) > self.tags {
+            return Err(Uninspectable::TokenLimit);
         }
+        spots.extend(tags.into_iter().map(|range| Spot {
+            range: offset.saturating_add(range.start)..offset.saturating_add(range.end),
+            place,
+            limit: offset.saturating_add(html.len()),
+        }));
         for comment in comments {
             let Some(inside) = conditional(html, comment) else {
                 continue;
@@ -129,13 +130,9 @@ impl Parsing {
         Ok(ambiguous)
     }
 
-    fn pass(
-        &self,
-        html: &[u8],
-        strict: bool,
-        mut tag: impl FnMut(Range<usize>),
-        comments: &mut Vec<Range<usize>>,
-    ) -> Result<(), RewritingError> {
+    /// One walk of lol_html over the text: the ranges of its start tags and of its comments.
+    fn pass(&self, html: &[u8], strict: bool) -> Result<(Ranges, Ranges), RewritingError> {
+        let (mut tags, mut comments) = (Ranges::new(), Ranges::new());
         let all: Selector = "*"
             .parse()
             .map_err(|error: SelectorError| RewritingError::ContentHandlerError(error.into()))?;
@@ -143,12 +140,24 @@ impl Parsing {
             .with_encoding(self.encoding)
             .with_strict(strict)
             // No graceful bail-out: a document past the limit is uninspectable, never passed on unread.
-            .with_memory_settings(MemorySettings::new().with_max_allowed_memory_usage(self.memory))
+            .with_memory_settings(
+                MemorySettings::new()
+                    // More than the maximum would be a panic.
+                    .with_preallocated_parsing_buffer_size(PREALLOCATED_OCTETS.min(self.memory))
+                    .with_max_allowed_memory_usage(self.memory),
+            )
             .append_element_content_handler((
                 std::borrow::Cow::Borrowed(&all),
                 ElementContentHandlers::default().element(
                     |element: &mut lol_html::html_content::Element<'_, '_>| {
-                        tag(element.source_location().bytes());
+                        let range = element.source_location().bytes();
+                        // A tag that our own closing mark ended was left open: browsers drop it.
+                        if range.end <= html.len() {
+                            tags.push(range);
+                        }
+                        if tags.len() > self.tags {
+                            return Err("more tags than the limit".into());
+                        }
                         Ok(())
                     },
                 ),
@@ -161,19 +170,11 @@ impl Parsing {
             ));
         let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| ());
         rewriter.write(html)?;
-        // Closes a comment that the document leaves open: Word reads what is inside one. An open tag stays unreported
-        // by `note`, as browsers drop it.
+        // Closes a comment that the document leaves open: Word reads what is inside one.
         rewriter.write(b"-->")?;
-        rewriter.end()
+        rewriter.end()?;
+        Ok((tags, comments))
     }
-}
-
-/// Notes a tag, unless it ends behind the document: then the document left it open and browsers drop it.
-fn note(spots: &mut Spots, range: Range<usize>, offset: usize, place: Place) {
-    spots.push(Spot {
-        range: offset.saturating_add(range.start)..offset.saturating_add(range.end),
-        place,
-    });
 }
 
 /// The inside of a downlevel-hidden conditional comment, `<!--[if ...]> ... <![endif]-->`. Other comments never render.
@@ -216,7 +217,7 @@ fn without_noscript(html: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Reads every `<` and letter as the start of a tag, whatever stands around it: a superset of all readings.
-fn scan(html: &[u8]) -> Result<Spots, Uninspectable> {
+fn scan(html: &[u8], tags: usize) -> Result<Spots, Uninspectable> {
     let mut effort = html.len().saturating_mul(SCAN_EFFORT_MAX);
     let mut spots = Vec::new();
     for start in memchr::memchr_iter(b'<', html) {
@@ -231,41 +232,50 @@ fn scan(html: &[u8]) -> Result<Spots, Uninspectable> {
                 .ok_or(Uninspectable::TokenLimit)?;
         }
         if let Some(end) = end {
+            if spots.len() >= tags {
+                return Err(Uninspectable::TokenLimit);
+            }
             spots.push(Spot {
                 range: start..end,
                 place: Place::Body,
+                limit: html.len(),
             });
         }
     }
     Ok(spots)
 }
 
-/// Where the text of each `<style>` stands: from its start tag to the next `</style`, or to the end of the document.
-pub(super) fn style_texts(html: &[u8], starts: &[usize]) -> Vec<Range<usize>> {
+/// Where the text of each `<style>` stands: from its start tag to the next `</style`, or to the end of the document or
+/// comment it stands in. `styles` are the start tags.
+pub(super) fn style_texts<'s>(
+    html: &[u8],
+    styles: impl Iterator<Item = &'s Spot>,
+) -> Vec<(Range<usize>, Place)> {
     let ends: Vec<usize> = memmem::find_iter(html, b"</")
         .filter(|at| {
             html.get(at.saturating_add(2)..at.saturating_add(7))
                 .is_some_and(|name| name.eq_ignore_ascii_case(b"style"))
         })
         .collect();
-    let mut texts: Vec<Range<usize>> = Vec::new();
-    for start in starts {
+    let mut texts: Vec<(Range<usize>, Place)> = Vec::new();
+    for style in styles {
+        let start = style.range.end;
         // Inside a text we already have: foreign content may nest them, and once is enough.
-        if texts.last().is_some_and(|text| *start < text.end) {
+        if texts.last().is_some_and(|(text, _)| start < text.end) {
             continue;
         }
-        let after = ends.partition_point(|end| end < start);
-        let end = ends.get(after).copied().unwrap_or(html.len());
-        texts.push(*start..end);
+        let after = ends.partition_point(|end| *end < start);
+        let end = ends.get(after).copied().unwrap_or(style.limit);
+        texts.push((start..end.min(style.limit), style.place));
     }
     texts
 }
 
 /// Whether a finding's span lies across a tag of another reading: then an edit for one would be something else for the
-/// other. `spots` are sorted.
+/// other. `spots` are sorted; a span comes with whether it belongs to a tag (else to the text of a `<style>`).
 pub(super) fn overlapping<'r>(
     spots: &[Spot],
-    spans: impl Iterator<Item = &'r Range<usize>>,
+    spans: impl Iterator<Item = (&'r Range<usize>, bool)>,
 ) -> bool {
     let mut furthest = Vec::with_capacity(spots.len());
     let mut disputed = HashSet::new();
@@ -283,17 +293,17 @@ pub(super) fn overlapping<'r>(
         }
         furthest.push(holder.map_or(0, |range| range.end));
     }
-    for span in spans {
+    for (span, of_tag) in spans {
         let before = spots.partition_point(|spot| spot.range.start < span.end);
         let Some(last) = before.checked_sub(1) else {
             continue;
         };
         let own = spots
             .get(last)
-            .filter(|spot| spot.range.start <= span.start && span.end <= spot.range.end);
+            .filter(|spot| of_tag && spot.range.start <= span.start && span.end <= spot.range.end);
         let clear = match own {
             Some(spot) => !disputed.contains(&spot.range),
-            // CSS between two tags: no tag may reach into it.
+            // Text between two tags: no tag may reach into it.
             None => furthest.get(last).is_none_or(|end| *end <= span.start),
         };
         if !clear {

@@ -12,6 +12,9 @@ use thiserror::Error;
 use super::shape::{Path, Segment, ShapeError};
 use super::url::{Target, Url, target};
 
+/// Octets of a host name with its dots.
+const HOST_OCTETS_MAX: usize = 255;
+
 /// Rules that cannot be compiled. Whoever wrote the data file is to blame; never transient.
 #[derive(Debug, Error)]
 pub enum RulesError {
@@ -61,6 +64,8 @@ pub struct Rule {
     pub vendor: String,
     /// What it counts.
     pub class: Class,
+    /// The shape alone says too little: it needs an element that its own words make almost invisible.
+    pub weak: bool,
     /// Where the fact comes from.
     pub source: String,
     /// A URL the rule hits.
@@ -83,9 +88,9 @@ struct Parameter {
 }
 
 impl Rule {
-    fn matches(&self, url: &Url) -> bool {
+    fn matches(&self, url: &Url, segments: &[&str]) -> bool {
         (self.hosts.is_empty() || self.hosts.iter().any(|host| host.matches(&url.host)))
-            && (self.paths.is_empty() || self.paths.iter().any(|path| path.matches(&url.segments)))
+            && (self.paths.is_empty() || self.paths.iter().any(|path| path.matches(segments)))
             && self.query.iter().all(|wanted| {
                 url.parameters().any(|(name, value)| {
                     wanted.name.matches(name)
@@ -137,6 +142,8 @@ struct Entry {
     query: Vec<String>,
     #[serde(default)]
     fold: bool,
+    #[serde(default)]
+    weak: bool,
     source: String,
     hits: String,
     misses: String,
@@ -165,9 +172,13 @@ impl Rules {
             if !names.insert(entry.name.clone()) {
                 return Err(RulesError::Twice(entry.name));
             }
-            entries.push(compile(entry)?);
+            let rule = compile(entry)?;
+            if rule.hosts.is_empty() && rule.anchors().is_none() {
+                return Err(RulesError::Unanchored(rule.name));
+            }
+            entries.push(rule);
         }
-        Self::index(entries)
+        Ok(Self::index(entries))
     }
 
     /// The same rules without those the operator has switched off: a declared exception to the first promise.
@@ -183,8 +194,7 @@ impl Rules {
             .filter(|rule| !disabled.contains(&rule.name))
             .cloned()
             .collect();
-        // These rules were indexed once; a subset of them has the same anchors.
-        Self::index(kept).map_err(|error| UnknownRule(error.to_string()))
+        Ok(Self::index(kept))
     }
 
     /// Every rule in force.
@@ -192,7 +202,7 @@ impl Rules {
         &self.rules
     }
 
-    fn index(rules: Vec<Rule>) -> Result<Self, RulesError> {
+    fn index(rules: Vec<Rule>) -> Self {
         let mut by_host: HashMap<String, Vec<usize>> = HashMap::new();
         let mut by_literal: HashMap<String, Vec<usize>> = HashMap::new();
         let mut by_host_shape = Vec::new();
@@ -204,46 +214,56 @@ impl Rules {
                 }
             }
             if rule.hosts.is_empty() {
-                for anchor in rule
-                    .anchors()
-                    .ok_or_else(|| RulesError::Unanchored(rule.name.clone()))?
-                {
+                for anchor in rule.anchors().unwrap_or_default() {
                     by_literal.entry(anchor).or_default().push(at);
                 }
             }
         }
-        Ok(Self {
+        Self {
             rules,
             by_host,
             by_literal,
             by_host_shape,
-        })
+        }
     }
 
-    /// The first rule that knows this URL; those that name a host come first.
-    pub(super) fn look_up(&self, url: &Url) -> Option<&Rule> {
-        let suffixes = url
-            .host
+    /// The first rule that knows this URL; those that name a host come first. `almost_invisible` lets weak rules speak.
+    pub(super) fn look_up(&self, url: &Url, almost_invisible: bool) -> Option<&Rule> {
+        // Each rule is tried once, however often its literal stands in the path.
+        let mut tried = HashSet::new();
+        let by_host = self.host_candidates(&url.host);
+        let segments = url.segments();
+        let by_literal = segments
+            .iter()
+            .copied()
+            .chain(url.parameters().map(|(name, _)| name))
+            .filter_map(|literal| self.by_literal.get(&literal.to_ascii_lowercase()))
+            .flatten()
+            .copied();
+        by_host
+            .chain(by_literal)
+            .filter(|at| tried.insert(*at))
+            .filter_map(|at| self.rules.get(at))
+            .find(|rule| (almost_invisible || !rule.weak) && rule.matches(url, &segments))
+    }
+
+    fn host_candidates<'r>(&'r self, host: &'r str) -> impl Iterator<Item = usize> + 'r {
+        // A longer name cannot be resolved (RFC 1035 2.3.4), so nothing is asked of it.
+        let host = if host.len() <= HOST_OCTETS_MAX {
+            host
+        } else {
+            ""
+        };
+        let suffixes = host
             .char_indices()
             .filter(|(_, c)| *c == '.')
-            .filter_map(|(dot, _)| url.host.get(dot.saturating_add(1)..));
-        let by_host = std::iter::once(url.host.as_str())
+            .filter_map(|(dot, _)| host.get(dot.saturating_add(1)..));
+        std::iter::once(host)
             .chain(suffixes)
             .filter_map(|suffix| self.by_host.get(suffix))
-            .flatten();
-        let literals = url
-            .segments
-            .iter()
-            .map(String::as_str)
-            .chain(url.parameters().map(|(name, _)| name));
-        let by_literal = literals
-            .filter_map(|literal| self.by_literal.get(&literal.to_ascii_lowercase()))
-            .flatten();
-        by_host
+            .flatten()
             .chain(&self.by_host_shape)
-            .chain(by_literal)
-            .filter_map(|at| self.rules.get(*at))
-            .find(|rule| rule.matches(url))
+            .copied()
     }
 }
 
@@ -324,6 +344,7 @@ fn compile(entry: Entry) -> Result<Rule, RulesError> {
         name: entry.name,
         vendor: entry.vendor,
         class: entry.class,
+        weak: entry.weak,
         source: entry.source,
         hits: entry.hits,
         misses: entry.misses,

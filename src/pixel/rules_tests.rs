@@ -4,7 +4,7 @@ use super::*;
 
 fn found(rules: &Rules, url: &str) -> Option<String> {
     match target(url, None) {
-        Target::Remote(url) => rules.look_up(&url).map(|rule| rule.name.clone()),
+        Target::Remote(url) => rules.look_up(&url, true).map(|rule| rule.name.clone()),
         other => panic!("{url} is {other:?}"),
     }
 }
@@ -12,7 +12,7 @@ fn found(rules: &Rules, url: &str) -> Option<String> {
 #[test]
 fn every_rule_hits_its_vector_by_itself() {
     for rule in Rules::built_in().all() {
-        let alone = Rules::index(vec![rule.clone()]).unwrap();
+        let alone = Rules::index(vec![rule.clone()]);
         assert_eq!(
             found(&alone, &rule.hits).as_ref(),
             Some(&rule.name),
@@ -56,6 +56,20 @@ fn every_rule_says_where_it_comes_from() {
             rule.name
         );
         assert_ne!(rule.hits, rule.misses);
+    }
+}
+
+#[test]
+fn a_weak_rule_needs_a_second_signal() {
+    let rules = Rules::built_in();
+    let weak: Vec<_> = rules.all().iter().filter(|rule| rule.weak).collect();
+    assert!(!weak.is_empty());
+    for rule in weak {
+        let Target::Remote(url) = target(&rule.hits, None) else {
+            panic!("{}", rule.hits);
+        };
+        assert!(rules.look_up(&url, false).is_none(), "{}", rule.name);
+        assert!(rules.look_up(&url, true).is_some(), "{}", rule.name);
     }
 }
 

@@ -8,6 +8,9 @@ use super::css::{Declaration, Value};
 /// Both sides at most this many CSS pixels: nobody sees it (DESIGN 4).
 pub(super) const TINY_PX: f32 = 3.0;
 
+/// Beside a weak rule a box of this area with one tiny side is signal enough: 20x1, 2x6 (detection survey 5.7).
+const ALMOST_INVISIBLE_PX2: f32 = 25.0;
+
 /// What fixes a side's length, which decides what a rule in `<style>` can do to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
@@ -63,6 +66,17 @@ impl OwnBox {
     /// Both sides known and tiny.
     pub(super) fn is_tiny(&self) -> bool {
         self.width.is_tiny() && self.height.is_tiny()
+    }
+
+    /// Tiny on one side and small in all. Never evidence by itself.
+    pub(super) fn is_almost_invisible(&self) -> bool {
+        match (self.width.pixels, self.height.pixels) {
+            (Some(width), Some(height)) => {
+                self.is_tiny()
+                    || (width.min(height) <= TINY_PX && width * height <= ALMOST_INVISIBLE_PX2)
+            }
+            _ => false,
+        }
     }
 
     /// From the two attributes and the declarations of the style attribute.

@@ -8,11 +8,14 @@ use std::collections::{HashMap, HashSet};
 
 use cssparser::{Parser, ParserInput, Token};
 
-use super::css::{Declaration, Rule, TooDeep, Value};
+use super::css::{Declaration, Rule, TooMuch, Value};
 use super::size::{Importance, OwnBox, Side, Source, TINY_PX};
 
 /// Rules kept apart under one class, id or tag; beyond that they are taken together, as if each always matched.
 const RULES_PER_KEY_MAX: usize = 64;
+
+/// Selectors of rules about size in one document. Real mail has some hundred.
+const SELECTORS_MAX: usize = 50_000;
 
 /// What one rule could do to one side.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,6 +93,7 @@ pub(super) struct Element<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Sheet {
     by_key: HashMap<Key, Vec<(Subject, Effect)>>,
+    selectors: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -105,14 +109,25 @@ impl Sheet {
         self.by_key.is_empty()
     }
 
+    /// The classes and ids that some selector wants on another element than its subject.
+    pub(super) fn names(&self) -> HashSet<Name> {
+        self.by_key
+            .values()
+            .flatten()
+            .flat_map(|(subject, _)| subject.elsewhere.iter().cloned())
+            .collect()
+    }
+
     /// Adds the rules of one `<style>` element.
-    pub(super) fn add(&mut self, rules: &[Rule]) -> Result<(), TooDeep> {
+    pub(super) fn add(&mut self, rules: &[Rule]) -> Result<(), TooMuch> {
         for rule in rules {
             let effect = Effect::of(&rule.declarations);
             if effect == Effect::default() {
                 continue;
             }
-            for subject in subjects(&rule.selectors)? {
+            let left = SELECTORS_MAX.saturating_sub(self.selectors);
+            for subject in subjects(&rule.selectors, left)? {
+                self.selectors = self.selectors.saturating_add(1);
                 self.insert(subject, effect);
             }
         }
@@ -302,14 +317,17 @@ impl Test {
     }
 }
 
-/// The subjects of a selector list.
-fn subjects(selectors: &str) -> Result<Vec<Subject>, TooDeep> {
+/// The subjects of a selector list, at most `limit`.
+fn subjects(selectors: &str, limit: usize) -> Result<Vec<Subject>, TooMuch> {
     let mut input = ParserInput::new(selectors);
     let mut parser = Parser::new(&mut input);
     let mut list = Vec::new();
     let mut current = Subject::default();
     let mut after_combinator = false;
     while let Ok(token) = parser.next_including_whitespace_and_comments().cloned() {
+        if list.len() >= limit {
+            return Err(TooMuch);
+        }
         match token {
             Token::Comma => {
                 list.push(std::mem::take(&mut current));
@@ -345,7 +363,7 @@ impl Subject {
         }
     }
 
-    fn extend(&mut self, parser: &mut Parser<'_, '_>, token: &Token<'_>) -> Result<(), TooDeep> {
+    fn extend(&mut self, parser: &mut Parser<'_, '_>, token: &Token<'_>) -> Result<(), TooMuch> {
         match token {
             Token::Ident(name) => self.tag = Some(name.to_lowercase()),
             Token::Hash(id) | Token::IDHash(id) => self.id = Some(id.to_lowercase()),
@@ -365,7 +383,7 @@ impl Subject {
                         while parser.next().is_ok() {}
                         Ok::<_, cssparser::ParseError<'_, ()>>(condition)
                     })
-                    .map_err(|_| TooDeep)?;
+                    .map_err(|_| TooMuch)?;
                 self.conditions.extend(condition);
             }
             _ => {}

@@ -203,8 +203,8 @@ mod tests {
             .iter()
             .map(|a| {
                 (
-                    html[a.name.clone()].to_owned(),
-                    html[a.value.clone()].to_owned(),
+                    html.get(a.name.clone()).unwrap().to_owned(),
+                    html.get(a.value.clone()).unwrap().to_owned(),
                     a.quote,
                 )
             })

@@ -106,7 +106,7 @@ pub(super) fn treat(subject: &Subject<'_>) -> (Treatment, Vec<Edit>) {
 }
 
 impl Subject<'_> {
-    /// The attributes that name a request to be stripped, in order, each once.
+    /// The numbers of the attributes that name a request to be stripped, sorted, each once.
     fn named(&self) -> Vec<usize> {
         let mut numbers: Vec<usize> = self
             .requests
@@ -175,7 +175,7 @@ impl Subject<'_> {
             .position(|attribute| self.is_called(attribute, "src"));
         // Without any `src` the image came from `srcset` alone: then the blank one must get a `src`.
         let shown = match src {
-            Some(first) => stripped.contains(&first),
+            Some(first) => stripped.binary_search(&first).is_ok(),
             None => true,
         };
         let mut additions = String::new();
@@ -188,11 +188,11 @@ impl Subject<'_> {
         }
         for (number, attribute) in tag.attributes.iter().enumerate() {
             let replacement = if self.is_called(attribute, "srcset") {
-                if !shown && !stripped.contains(&number) {
+                if !shown && stripped.binary_search(&number).is_err() {
                     continue;
                 }
                 "srcset=\"\"".to_owned()
-            } else if stripped.contains(&number) {
+            } else if stripped.binary_search(&number).is_ok() {
                 format!("src=\"{TRANSPARENT_GIF}\"")
             } else {
                 continue;

@@ -8,8 +8,8 @@
 pub(super) struct Url {
     /// Lower case, no user, no port, no final dot. Empty for schemes without a host.
     pub(super) host: String,
-    /// Path segments without the slashes, percent-decoded once (an encoded slash stays encoded), dots resolved.
-    pub(super) segments: Vec<String>,
+    /// Percent-decoded once (an encoded slash stays encoded), dots resolved, without the first slash.
+    pub(super) path: String,
     /// The query without `?`, as written.
     pub(super) query: Option<String>,
 }
@@ -26,6 +26,11 @@ pub(super) enum Target {
 }
 
 impl Url {
+    /// The segments of the path; at least one, which may be empty.
+    pub(super) fn segments(&self) -> Vec<&str> {
+        self.path.split('/').collect()
+    }
+
     /// The parameters of the query: name and value, as written.
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.query
@@ -88,10 +93,10 @@ fn split_scheme(text: &str) -> (Option<String>, &str) {
 fn after_slashes(text: &str) -> Url {
     let end = text.find(['/', '\\', '?', '#']).unwrap_or(text.len());
     let (authority, rest) = text.split_at_checked(end).unwrap_or((text, ""));
-    let (segments, query) = path_and_query(rest, true);
+    let (path, query) = path_and_query(rest, true);
     Url {
         host: host(authority),
-        segments,
+        path,
         query,
     }
 }
@@ -101,10 +106,10 @@ fn other_scheme(rest: &str) -> Url {
     match rest.strip_prefix("//") {
         Some(rest) => after_slashes(rest),
         None => {
-            let (segments, query) = path_and_query(rest, false);
+            let (path, query) = path_and_query(rest, false);
             Url {
                 host: String::new(),
-                segments,
+                path,
                 query,
             }
         }
@@ -149,7 +154,7 @@ fn host(authority: &str) -> String {
     dotted.trim_end_matches('.').to_lowercase()
 }
 
-fn path_and_query(text: &str, special: bool) -> (Vec<String>, Option<String>) {
+fn path_and_query(text: &str, special: bool) -> (String, Option<String>) {
     let without_fragment = text.split('#').next().unwrap_or_default();
     let (path, query) = match without_fragment.split_once('?') {
         Some((path, query)) => (path, Some(query.to_owned())),
@@ -167,7 +172,7 @@ fn path_and_query(text: &str, special: bool) -> (Vec<String>, Option<String>) {
             _ => segments.push(segment),
         }
     }
-    (segments, query)
+    (segments.join("/"), query)
 }
 
 /// Percent-decodes once, leaving what `wanted` does not want as it stands.

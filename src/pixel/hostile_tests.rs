@@ -1,0 +1,235 @@
+//! What holds for every document, and documents that nobody writes by accident.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::tests::{look, try_look};
+use super::*;
+
+/// All findings stripped, and what must hold of that.
+fn strip_all(html: &[u8]) -> Option<Vec<u8>> {
+    let seen = try_look(html).ok()?;
+    let mut edits: Vec<&Edit> = seen
+        .findings
+        .iter()
+        .flat_map(|finding| &finding.edits)
+        .collect();
+    edits.sort_by_key(|edit| edit.range.start);
+    for pair in edits.windows(2) {
+        assert!(pair[0].range.end <= pair[1].range.start, "edits overlap");
+    }
+    for finding in &seen.findings {
+        assert!(!finding.edits.is_empty() && !finding.evidence.is_empty());
+        for edit in &finding.edits {
+            assert!(finding.span.start <= edit.range.start && edit.range.end <= finding.span.end);
+            assert!(
+                !edit
+                    .replacement
+                    .iter()
+                    .any(|octet| matches!(octet, b'\r' | b'\n'))
+            );
+        }
+    }
+    let output = edited(html, edits.iter().copied()).unwrap();
+    let again = try_look(&output).expect("what could be examined can be after the edits");
+    assert_eq!(again.findings, [], "{}", output.escape_ascii());
+    for finding in &seen.findings {
+        let output = edited(html, &finding.edits).unwrap();
+        let left = try_look(&output).expect("as above");
+        let urls = |findings: &[Finding]| -> Vec<String> {
+            findings.iter().map(|f| f.url.clone()).collect()
+        };
+        let others: Vec<Finding> = seen
+            .findings
+            .iter()
+            .filter(|other| *other != finding)
+            .cloned()
+            .collect();
+        assert_eq!(
+            urls(&left.findings),
+            urls(&others),
+            "{}",
+            output.escape_ascii()
+        );
+    }
+    Some(output)
+}
+
+/// Pieces from which documents are made: whole elements, and what is left when a generator goes wrong.
+const PIECES: &[&str] = &[
+    "<img src=\"https://u1.ct.sendgrid.net/wf/open?upn=1\" width=1 height=1>",
+    "<img src='//t.example/o?u=2' width=1\r\nheight=1 >",
+    "<img/src=//t.example/o?u=3/width=1 height=1>",
+    "<img style=\"display:none\" src=\"https://mandrillapp.com/track/open.php?u=1&amp;id=2\">",
+    "<img srcset=\"https://pstmrk.it/open?m=1 2x\" src=a.png>",
+    "<td background=\"https://x.mjt.lu/oo/a/b/e.gif\" style=\"background:url(&quot;https://x.emltrk.com/1?p&quot;) no-repeat\">",
+    "<p style=background:url(https://x.emltrk.com/2)>",
+    "<style>",
+    "</style>",
+    "img{width:100%}",
+    "@media print{a{background:url('https://x.emltrk.com/3')}}",
+    "@import url(https://x.emltrk.com/4);",
+    "<!--[if mso]>",
+    "<![endif]-->",
+    "<!--[if !mso]><!-->",
+    "<!--<![endif]-->",
+    "<v:fill src=\"https://x.emltrk.com/5\" />",
+    "<noscript>",
+    "</noscript>",
+    "<!--",
+    "-->",
+    "<select>",
+    "<xmp>",
+    "</xmp>",
+    "<textarea>",
+    "</textarea>",
+    "<svg>",
+    "</svg>",
+    "<input type=image src=//t.example/o?u=4 width=0 height=0>",
+    "\r\n",
+    " ",
+    "\"",
+    "'",
+    ">",
+    "<",
+    "<img ",
+    "src=",
+    "=",
+    "/",
+    "&",
+    "\0",
+    "\u{e9}",
+    "x",
+    "<p title=\"",
+    "{",
+    "}",
+    ";",
+    "<base href=https://t.example/>",
+    "<img src=o?u=5 width=1 height=1>",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn stripped_documents_hold_nothing_to_strip(picks in prop::collection::vec(0..PIECES.len(), 0..14)) {
+        let html: String = picks.iter().map(|pick| PIECES[*pick]).collect();
+        strip_all(html.as_bytes());
+    }
+
+    #[test]
+    fn any_octets_are_read_without_panic(octets in prop::collection::vec(any::<u8>(), 0..200)) {
+        strip_all(&octets);
+    }
+}
+
+/// Nobody writes this by accident.
+fn hostile() -> Vec<(&'static str, String)> {
+    let many = |unit: &str, times: usize| unit.repeat(times);
+    let pixel = "<img src=//h/?u=1 width=1 height=1>";
+    vec![
+        (
+            "attributes",
+            format!(
+                "<img {} src=//h/?u=1 width=1 height=1>",
+                many("a=b ", 100_000)
+            ),
+        ),
+        (
+            "sources",
+            format!("<img {}>", many("src=//h/?u=1 ", 50_000)),
+        ),
+        ("comments", many("<!--[if mso]><!--", 50_000)),
+        (
+            "nested conditions",
+            format!("{}{pixel}", many("<!--[if mso]>", 100_000)),
+        ),
+        ("unclosed tags", many("<img src=\"", 100_000)),
+        ("conditions", many("<!--[if x]><b><![endif]-->", 20_000)),
+        ("divs", many("<div>", 200_000)),
+    ]
+}
+
+fn hostile_too() -> Vec<(&'static str, String)> {
+    let many = |unit: &str, times: usize| unit.repeat(times);
+    let pixel = "<img src=//h/?u=1 width=1 height=1>";
+    vec![
+        ("nul", many("<im\0g src=//h/?\0u>", 50_000)),
+        (
+            "noscripts",
+            format!("{}{pixel}", many("<noscript>", 100_000)),
+        ),
+        ("styles", many("<style>a{b:url(x)}</style>", 50_000)),
+        (
+            "nested styles",
+            format!("<svg>{}", many("<style>", 100_000)),
+        ),
+        (
+            "selectors",
+            format!(
+                "<style>{}</style>{}",
+                many(".a .b,img.c{width:9px}", 50_000),
+                many(
+                    "<img class='a b c d e f' src=//h/?u=1 width=1 height=1>",
+                    2_000
+                )
+            ),
+        ),
+        (
+            "references",
+            format!("<img src=\"{}\">", many("&amp", 300_000)),
+        ),
+        (
+            "srcset",
+            format!(
+                "<img srcset=\"{}\" width=1 height=1>",
+                many("//h/?u=1 1x,(", 100_000)
+            ),
+        ),
+        (
+            "path",
+            format!("<img src=\"//h/{}\">", many("ut.php/", 200_000)),
+        ),
+        ("host", format!("<img src=\"//{}\">", many("a.", 300_000))),
+        (
+            "query",
+            format!("<img src=\"//h/?{}\">", many("u=1&id=2&", 100_000)),
+        ),
+        (
+            "classes",
+            format!(
+                "<style>img{{width:9px}}</style><img class=\"{}\" src=//h/?u=1 width=1 height=1>",
+                many("a ", 300_000)
+            ),
+        ),
+        (
+            "five megabytes",
+            many(
+                "<table><tr><td style=\"width:1px\" class=a>text</td></tr></table>\r\n",
+                80_000,
+            ),
+        ),
+    ]
+}
+
+#[test]
+fn hostile_documents_take_linear_time() {
+    for (name, html) in hostile().into_iter().chain(hostile_too()) {
+        let start = Instant::now();
+        // Refused or read: both are right, a long wait is not.
+        let _ = try_look(html.as_bytes());
+        let elapsed = start.elapsed();
+        // Unoptimised, on a busy machine: what is quadratic takes minutes.
+        assert!(elapsed < Duration::from_secs(20), "{name}: {elapsed:?}");
+    }
+}
+
+#[test]
+fn cutting_an_image_must_not_change_how_the_rest_is_parsed() {
+    // An image tag ends `svg`; without it `xmp` would be an svg element and what follows no text.
+    let open = "https://mandrillapp.com/track/open.php?u=1&amp;id=2";
+    let html = format!("<svg><img style=\"display:none\" src=\"{open}\"><xmp><img src=\"{open}\">");
+    assert_eq!(look(&html).findings[0].treatment, Treatment::BlankImage);
+    strip_all(html.as_bytes());
+}
