@@ -161,3 +161,101 @@ fn attachments_that_show_one_another_in_a_long_chain_cost_linear_time() {
     assert!(survey.out_of_scope.is_empty(), "the whole chain is shown");
     passes(&survey);
 }
+
+#[test]
+fn markup_that_never_closes_is_read_as_clients_read_it() {
+    passes(&html(&"<p>some text\r\n".repeat(30_000)));
+    let rows = "<tr><td>a<td>b\r\n".repeat(10_000);
+    stripped(&html(&format!("<table>{rows}<td><img src=\"{TRACKER}\">")));
+}
+
+#[test]
+fn tags_that_begin_inside_one_another_cost_linear_time() {
+    let start = Instant::now();
+    let survey = html(&format!("<select><xmp>{}", "<a ".repeat(200_000)));
+    assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+    assert_eq!(reasons(&survey), [Uninspectable::TokenLimit]);
+}
+
+// Style sheets end where browsers end them
+
+#[test]
+fn a_style_sheet_ends_at_its_own_end_tag() {
+    stripped(&html(&format!(
+        "<style>/*</stylex>*/ body{{background:url({TRACKER})}}</style><p>x"
+    )));
+    passes(&html(&format!("<style>/*</style foo>*/ url({TRACKER})")));
+}
+
+#[test]
+fn a_style_sheet_inside_another_reading_of_the_document_is_read_too() {
+    // Clients with scripts take the first sheet for text of `noscript`, those without take the second for its comment.
+    stripped(&html(&format!(
+        "<noscript><style>/*</noscript><style>a{{background:url({TRACKER})}}</style><a>x</a>"
+    )));
+    stripped(&html(&format!(
+        "<noscript><style>b{{}}</noscript><style>a{{background:url({TRACKER})}}</style><a>x</a>"
+    )));
+    stripped(&html(&format!(
+        "<svg><style>/*<style>a{{background:url({TRACKER})}}</style></svg>"
+    )));
+}
+
+// What relative references are relative to
+
+#[test]
+fn every_base_counts_for_some_client() {
+    let other = "<base href=\"https://brand.example/\">";
+    let vendor = "<base href=\"https://x.awstrack.me/\">";
+    let image = "<img src=\"I0/0100018f/abc=1\">";
+    stripped(&html(&format!("{other}{vendor}{image}")));
+    stripped(&html(&format!(
+        "<!--[if mso]>{other}<![endif]-->{vendor}{image}"
+    )));
+    stripped(&html(&format!(
+        "{vendor}{vendor}<p style=\"background:url(I0/0100018f/abc=1)\">"
+    )));
+    passes(&html(&format!("{other}{image}")));
+}
+
+#[test]
+fn a_header_field_may_name_the_base() {
+    for field in [
+        "Content-Base: https://x.awstrack.me/",
+        "Content-Location: \"https://x.awstrack.me/\"",
+        "Content-Location:\r\n https://x.awstrack\r\n .me/mail.html",
+    ] {
+        let whole = format!("{field}\r\nContent-Type: text/html");
+        let image = b"<p><img src=\"I0/0100018f/abc=1\">";
+        stripped(&surveyed(&message(&whole, image)));
+        let inner = [
+            b"--b\r\nContent-Type: text/html\r\n\r\n".as_slice(),
+            image,
+            b"\r\n--b--",
+        ]
+        .concat();
+        let around = format!("{field}\r\nContent-Type: multipart/related; boundary=b");
+        stripped(&surveyed(&message(&around, &inner)));
+    }
+    passes(&surveyed(&message(
+        "Content-Location: mail.html\r\nContent-Type: text/html",
+        b"<p><img src=\"I0/0100018f/abc=1\">",
+    )));
+}
+
+// Spellings of one URL
+
+#[test]
+fn spellings_of_an_endpoint_that_reach_it_are_found() {
+    for url in [
+        "https://x.awstrack.\u{ff4d}e/I0/0100/abc",
+        "https://x.aws&shy;track.me/I0/0100/abc",
+        "https://x.awstrack.\u{24dc}e/I0/0100/abc",
+        "https://x.aws\u{200b}track.me/I0/0100/abc",
+        "https://\u{e9}.aw\u{17f}track.me/I0/0100/abc",
+        "https://x.awstrack.me//I0/0100/abc",
+        "https://u1.ct.sendgrid.net/wf//open?%75p%6E=u001.abcDEF",
+    ] {
+        stripped(&html(&format!("<p><img src=\"{url}\">")));
+    }
+}

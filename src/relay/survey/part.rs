@@ -129,7 +129,14 @@ impl Reader<'_> {
             }
         };
         for charset in charsets.encodings {
-            match pixel::examine(octets, charset, document, self.rules, &self.limits()) {
+            match pixel::examine_at(
+                octets,
+                charset,
+                document,
+                &part.bases,
+                self.rules,
+                &self.limits(),
+            ) {
                 Ok(examination) => reading.take(encoding, examination, first),
                 Err(why) => reading.blind = Some(why.into()),
             }
