@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::serve::read;
 use super::{Exit, Failure, Whom, say};
-use crate::consent::record::Assertion;
+use crate::consent::record::{Assertion, check_address};
 use crate::consent::{ChangeKind, Purpose, Standing};
 use crate::register::import::{ImportError, Options};
 use crate::register::keys::Keys;
@@ -73,12 +73,16 @@ pub(super) fn run(config: Option<PathBuf>, command: Command) -> Result<(), Failu
     match command {
         Command::Import(import) => self::import(&register, &import),
         Command::Set(set) => self::set(&register, &set),
-        Command::Get(whom) => say(&standing(
-            &register
-                .get(&whom.controller, &whom.address)
-                .map_err(failure)?,
-        )),
+        Command::Get(whom) => {
+            address(&whom)?;
+            say(&standing(
+                &register
+                    .get(&whom.controller, &whom.address)
+                    .map_err(failure)?,
+            ))
+        }
         Command::History(whom) => {
+            address(&whom)?;
             let history = register
                 .history(&whom.controller, &whom.address)
                 .map_err(failure)?;
@@ -87,6 +91,11 @@ pub(super) fn run(config: Option<PathBuf>, command: Command) -> Result<(), Failu
             say(&format!("{text}\n"))
         }
     }
+}
+
+/// What is no address has a subject too, of whom nothing is ever recorded: an answer about it would mislead.
+fn address(whom: &Whom) -> Result<(), Failure> {
+    check_address(&whom.address).map_err(|problem| failure(problem.into()))
 }
 
 fn import(register: &Register, import: &Import) -> Result<(), Failure> {
@@ -226,7 +235,8 @@ fn digest(hex: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
-fn failure(error: RegisterError) -> Failure {
+/// What a register's error means for the exit code, in every command that opens one.
+pub(super) fn failure(error: RegisterError) -> Failure {
     let exit = match &error {
         RegisterError::Setting { .. } | RegisterError::OtherKey { .. } => Exit::Config,
         RegisterError::Refused(_) | RegisterError::Address(_) => Exit::Data,

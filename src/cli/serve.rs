@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::consent::failure;
 use super::{Exit, Failure, log};
 use crate::config::{Config, File, load};
 use crate::ledger::{Ledger, LedgerError};
@@ -106,8 +107,7 @@ pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
     let keys = Arc::new(
         Keys::open(&file.keys.directory).map_err(|error| Failure::new(Exit::Unavailable, error))?,
     );
-    let register = Register::open(&file.consent, Arc::clone(&keys))
-        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    let register = Register::open(&file.consent, Arc::clone(&keys)).map_err(failure)?;
     let rules = Rules::built_in()
         .without(&file.rules.disabled)
         .map_err(|error| Failure::new(Exit::Config, error))?;

@@ -15,7 +15,9 @@ pub use self::file::{File, LogFormat};
 
 use self::error::{Source, Step};
 use crate::consent::{Purpose, StreamKind};
+use crate::ledger::LedgerError;
 use crate::pixel::Rules;
+use crate::register::RegisterError;
 use crate::relay::settings::{Enforcement, Stream, WithdrawalLink};
 
 /// Longest a stream may only look on, in days (DESIGN 5).
@@ -78,6 +80,7 @@ pub fn read(path: &Path, text: &str, today: Date) -> Result<Config, ConfigError>
     let file: File = toml::from_str(text).map_err(|error| source.from_toml(&error))?;
     check_doors(&source, &file)?;
     check_limits(&source, &file)?;
+    check_stores(&source, &file)?;
     check_rules(&source, &file)?;
     for (index, stream) in file.streams.iter().enumerate() {
         check_stream(&source, &file, index, stream, today)?;
@@ -188,6 +191,27 @@ fn check_limits(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// Register and ledger know their own ranges; here they get file and line before anything is opened.
+fn check_stores(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
+    let wrong = |table: &str, key: &str, what: String| {
+        source.at_key(&[Step::Key(table), Step::Key(key)], what, "correct it")
+    };
+    file.consent.check().map_err(|error| {
+        let key = match &error {
+            RegisterError::Setting { key, .. } => *key,
+            _ => "register",
+        };
+        wrong("consent", key, error.to_string())
+    })?;
+    file.ledger.check().map_err(|error| {
+        let key = match &error {
+            LedgerError::Setting { key, .. } => *key,
+            _ => "directory",
+        };
+        wrong("ledger", key, error.to_string())
+    })
 }
 
 fn check_rules(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {

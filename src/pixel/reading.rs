@@ -82,6 +82,21 @@ pub(super) fn read(
     Ok(Readings { parsed, scanned })
 }
 
+/// A tag that the text ends in the midst of. Browsers drop it, others close it, and what somebody appends to a message on
+/// its way closes it for all.
+fn unclosed(html: &[u8], tags: &[Range<usize>], comments: &[Range<usize>]) -> Option<Range<usize>> {
+    let ends = tags.iter().chain(comments).map(|range| range.end);
+    let behind = ends.max().unwrap_or(0);
+    let rest = html.get(behind..)?;
+    memchr::memchr_iter(b'<', rest)
+        .map(|at| behind.saturating_add(at))
+        .find(|at| {
+            let name = html.get(at.saturating_add(1));
+            name.is_some_and(u8::is_ascii_alphabetic) && end_of_tag(html, *at).is_none()
+        })
+        .map(|at| at..html.len())
+}
+
 struct Parsing {
     encoding: AsciiCompatibleEncoding,
     memory: usize,
@@ -104,7 +119,8 @@ impl Parsing {
             Err(RewritingError::ParsingAmbiguity(_)) => self.pass(html, false),
             result => result,
         };
-        let (tags, comments) = pass.map_err(|_| Uninspectable::TokenLimit)?;
+        let (mut tags, comments) = pass.map_err(|_| Uninspectable::TokenLimit)?;
+        tags.extend(unclosed(html, &tags, &comments));
         if spots.len().saturating_add(tags.len()) > self.tags {
             return Err(Uninspectable::TokenLimit);
         }

@@ -62,10 +62,12 @@ fn a_conditional_comment_left_open_is_read_to_the_end() {
         parsed(b"x<!--[if mso]><img src=a>"),
         [(&b"<img src=a>"[..], Place::Conditional)]
     );
-    assert!(
-        parsed(b"<img src=a").is_empty(),
-        "browsers drop a tag left open"
-    );
+}
+
+#[test]
+fn a_tag_left_open_is_closed_by_what_comes_behind_the_message() {
+    assert_eq!(parsed(b"x<img src=a"), [(&b"<img src=a"[..], Place::Body)]);
+    assert!(parsed(b"a < b").is_empty(), "that is no tag");
 }
 
 #[test]

@@ -207,15 +207,5 @@ pub enum Place {
     },
 }
 
-impl Place {
-    /// The finding that stands here, where it is one that can be taken out.
-    pub fn finding(&self) -> Option<usize> {
-        match self {
-            Self::Finding(finding) => Some(*finding),
-            Self::Part { .. } => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::decide::{Decision, Facts, decide, enforced, treatment};
+use super::decide::{Decision, Facts, Place, decide, enforced, treatment};
 use super::plan::{Group, Treatment, group, strictest};
 use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops, Stream};
 use super::streams::Streams;
@@ -294,8 +294,12 @@ impl Examined<'_> {
     /// In one body for all, what somebody would have kept goes because of somebody else; the record says so.
     fn note_strictest(&mut self) {
         for group in &self.groups {
-            let Treatment::Forward { strip, .. } = &group.treatment else {
+            let Treatment::Forward { strip, empty } = &group.treatment else {
                 continue;
+            };
+            let gone = |place: &Place| match place {
+                Place::Finding(finding) => strip.contains(finding),
+                Place::Part { part, .. } => empty.contains(part),
             };
             for index in &group.recipients {
                 let Some(recipient) = self
@@ -306,11 +310,7 @@ impl Examined<'_> {
                     continue;
                 };
                 for (decision, place) in recipient.decisions.iter_mut().zip(&self.survey.places) {
-                    if decision.keeps()
-                        && place
-                            .finding()
-                            .is_some_and(|finding| strip.contains(&finding))
-                    {
+                    if decision.keeps() && gone(place) {
                         *decision = Decision {
                             action: Action::Stripped,
                             basis: None,

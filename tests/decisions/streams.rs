@@ -285,3 +285,23 @@ fn strictest_gives_one_body_and_says_because_of_whom() {
     assert_eq!(reason(&scene, NADIA, &letter()), "consent");
     scene.finish();
 }
+
+/// A part that is emptied for one is emptied for both, and the ledger does not say that she kept what was in it.
+#[test]
+fn strictest_says_so_of_an_emptied_part_too() {
+    let tail = format!(
+        "[relay]\nmixed_consent = \"strictest\"\n{}",
+        stream("orders", "requested", "")
+    );
+    let scene = Scene::start(&tail);
+    scene.grant(NADIA, &[A]);
+    let told = scene.deliver(&[NADIA, OTTO], &Fixture::read("amp_requested").message);
+    assert!(told.reply.starts_with("250 "), "{}", told.reply);
+    assert_eq!(told.copies.len(), 1);
+    assert!(!told.has("wf/open"));
+    for finding in 0..2 {
+        assert_eq!(told.reason(0, finding), "strictest_recipient");
+        assert_eq!(told.reason(1, finding), "no_consent");
+    }
+    scene.finish();
+}
