@@ -199,3 +199,6 @@ pub(super) fn not_made(why: Uninspectable, kind: StreamKind, hold_over: bool) ->
         | StreamKind::ConsentRequest => Treatment::Rejected(cause),
     }
 }
+
+#[cfg(test)]
+mod tests;

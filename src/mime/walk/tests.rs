@@ -4,7 +4,7 @@ use std::time::Instant;
 use super::super::splice::{Splice, Spliced, same_outside};
 use super::super::transfer_encoding::Encoding;
 use super::super::tree::{Disposition, Dispute, OutOfScope, same_tree};
-use super::super::{Decoded, decode, promote};
+use super::super::{Attached, Decoded, decode};
 use super::*;
 
 fn tree(message: &str) -> Tree {
@@ -427,7 +427,9 @@ fn out_of_scope_reasons_are_kept_by_promotion() {
         tree.parts[2].scope,
         Scope::OutOfScope(OutOfScope::Attachment)
     );
-    assert_eq!(promote(&mut tree, ["other"]), 0);
-    assert_eq!(promote(&mut tree, ["a%40b"]), 1);
+    let mut attached = Attached::of(&tree);
+    assert!(attached.promote(&mut tree, ["other"]).is_empty());
+    assert_eq!(attached.promote(&mut tree, ["a%40b"]), [2]);
+    assert!(attached.promote(&mut tree, ["a%40b"]).is_empty());
     assert_eq!(tree.parts[2].scope, Scope::Examine);
 }
