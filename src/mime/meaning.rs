@@ -18,6 +18,7 @@ pub(super) struct Meaning {
     pub(super) encodings: Vec<Encoding>,
     pub(super) disposition: Disposition,
     pub(super) content_id: Option<String>,
+    pub(super) bases: Vec<String>,
     pub(super) start: Option<String>,
     /// No Content-Type that can be read.
     pub(super) unlabelled: bool,
@@ -51,6 +52,8 @@ impl Meaning {
                 meaning.read_disposition(field.value_octets(message));
             } else if field.is(message, "Content-ID") {
                 meaning.content_id = Some(content_id(&field, message));
+            } else if field.is(message, "Content-Base") || field.is(message, "Content-Location") {
+                meaning.read_base(&field.value_text(message), limits);
             }
         }
         if types > 1 || encodings > 1 || dispositions > 1 {
@@ -170,6 +173,17 @@ impl Meaning {
             if !self.encodings.contains(&encoding) {
                 self.encodings.push(encoding);
             }
+        }
+    }
+
+    /// A URL may be folded and stand in quotes (RFC 2557 4.4.2); without a colon it names no other place.
+    fn read_base(&mut self, value: &str, limits: &Limits) {
+        let base: String = value
+            .chars()
+            .filter(|octet| !octet.is_whitespace() && !matches!(octet, '"' | '<' | '>'))
+            .collect();
+        if base.contains(':') {
+            add(&mut self.bases, base, limits, &mut self.overflows);
         }
     }
 

@@ -20,9 +20,11 @@ pub mod transfer_encoding;
 pub mod tree;
 pub mod walk;
 
-pub use scope::promote;
+pub use scope::Attached;
 pub use splice::{Overlap, Splice, Spliced, same_outside};
-pub use transfer_encoding::{Decoded, Encoding, SpliceError, Undecodable, decode};
+pub use transfer_encoding::{
+    Decoded, Encoding, Readings, SpliceError, Undecodable, decode, decode_all,
+};
 pub use tree::{
     Disorder, Disposition, ExamineOnly, Kind, Limits, MediaType, OutOfScope, Part, PartPath, Scope,
     Tree, Unread, same_tree,

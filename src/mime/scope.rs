@@ -3,6 +3,8 @@
 //! DESIGN: HTML that is shown without a click is examined; attachments, reports and encrypted parts are not; below a
 //! signature nothing is edited. In doubt a part is examined. It must never know what is looked for in the parts.
 
+use std::collections::HashMap;
+
 use super::cms;
 use super::sniff::{begins_like_html, contains_tag};
 use super::transfer_encoding::{Encoding, decode};
@@ -65,21 +67,46 @@ pub(super) fn assign(message: &[u8], parts: &mut [Part]) -> Vec<Disorder> {
     disorders
 }
 
-/// Puts HTML attachments that the HTML itself loads by `cid:` into scope, and gives how many there were.
-/// The identifiers are what follows `cid:`, with or without percent escapes.
-pub fn promote<'a>(tree: &mut Tree, cids: impl IntoIterator<Item = &'a str>) -> usize {
-    let cids: Vec<String> = cids.into_iter().map(normal_id).collect();
-    let mut promoted = 0;
-    for part in &mut tree.parts {
-        let id = part.content_id.as_deref().map(normal_id);
-        if part.scope == Scope::OutOfScope(OutOfScope::Attachment)
-            && id.is_some_and(|id| cids.contains(&id))
-        {
-            part.scope = scope_of(part, &Inherited::default(), false);
-            promoted += 1;
+/// HTML attachments by Content-ID, until the HTML itself loads them by `cid:`.
+#[derive(Debug, Default)]
+pub struct Attached {
+    by_id: HashMap<String, Vec<usize>>,
+}
+
+impl Attached {
+    /// Those of a message.
+    pub fn of(tree: &Tree) -> Self {
+        let mut by_id: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, part) in tree.parts.iter().enumerate() {
+            let attached = part.scope == Scope::OutOfScope(OutOfScope::Attachment);
+            if let Some(id) = part.content_id.as_deref().filter(|_| attached) {
+                by_id.entry(normal_id(id)).or_default().push(index);
+            }
         }
+        Self { by_id }
     }
-    promoted
+
+    /// Puts those with these identifiers into scope, and gives their places in the tree in ascending order. The identifiers
+    /// are what follows `cid:`, with or without percent escapes. Each attachment is given once, however often it is asked
+    /// for: a chain of them costs no more than a row.
+    pub fn promote<'a>(
+        &mut self,
+        tree: &mut Tree,
+        cids: impl IntoIterator<Item = &'a str>,
+    ) -> Vec<usize> {
+        let mut promoted: Vec<usize> = cids
+            .into_iter()
+            .filter_map(|cid| self.by_id.remove(&normal_id(cid)))
+            .flatten()
+            .collect();
+        promoted.sort_unstable();
+        for index in &promoted {
+            if let Some(part) = tree.parts.get_mut(*index) {
+                part.scope = scope_of(part, &Inherited::default(), false);
+            }
+        }
+        promoted
+    }
 }
 
 fn normal_id(id: &str) -> String {

@@ -203,22 +203,15 @@ impl Pass<'_> {
         if multipart && encoded {
             self.disorder(body, Dispute::EncodedMultipart);
         }
-        self.found.boundaries = self.found.boundaries.max(meaning.boundaries.len());
         let boundary = multipart.then(|| self.boundary_of(meaning, body));
-        if let Some(boundary) = &boundary {
-            // Readers that ask the outermost multipart first split such a message elsewhere.
-            let around = |open: &Open| {
-                open.boundary
-                    .as_ref()
-                    .is_some_and(|around| !around.is_empty() && boundary.starts_with(around))
-            };
-            self.found.possible_delimiter |= self.open.iter().any(around);
-        }
-        let kind = match multipart {
-            true => Kind::Multipart,
-            false => Kind::Message,
-        };
-        self.set_kind(part, kind);
+        self.set_kind(
+            part,
+            if multipart {
+                Kind::Multipart
+            } else {
+                Kind::Message
+            },
+        );
         self.leaf = None;
         self.open.push(Open {
             part,
@@ -233,11 +226,23 @@ impl Pass<'_> {
         (body, message)
     }
 
+    /// The boundary that counts for a multipart in this reading.
     fn boundary_of(&mut self, meaning: &Meaning, body: usize) -> Vec<u8> {
+        self.found.boundaries = self.found.boundaries.max(meaning.boundaries.len());
         let last = meaning.boundaries.len().saturating_sub(1);
-        if let Some(boundary) = meaning.boundaries.get(self.reading.boundary.min(last)) {
-            return boundary.clone();
-        }
+        let Some(boundary) = meaning.boundaries.get(self.reading.boundary.min(last)) else {
+            return self.guessed_boundary(body);
+        };
+        // Readers that ask the outermost multipart first split such a message elsewhere.
+        self.found.possible_delimiter |= self.open.iter().any(|open| {
+            let around = open.boundary.as_ref().filter(|around| !around.is_empty());
+            around.is_some_and(|around| boundary.starts_with(around))
+        });
+        boundary.clone()
+    }
+
+    /// The boundary of a multipart that declares none.
+    fn guessed_boundary(&mut self, body: usize) -> Vec<u8> {
         // Some readers take the first line with two hyphens for the delimiter that was not declared.
         self.disorder(body, Dispute::NoBoundary);
         let rest = self

@@ -86,6 +86,34 @@ pub fn decode(body: &[u8], encoding: Encoding) -> Result<Decoded<'_>, Undecodabl
     Ok(Decoded { bytes, encoding })
 }
 
+/// All that readers make of one body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readings<'a> {
+    /// The decoded octets, the likeliest first, each once; never empty.
+    pub octets: Vec<Cow<'a, [u8]>>,
+    /// Whether [`decode`] gives the first of them; edits are made of that one alone.
+    pub settled: bool,
+}
+
+/// Decodes a body in every way that readers do: those who stop at the padding of base64, start anew behind it or skip it,
+/// and those who take its other alphabet (RFC 4648 5) as well.
+pub fn decode_all(body: &[u8], encoding: Encoding) -> Result<Readings<'_>, Undecodable> {
+    if encoding != Encoding::Base64 {
+        return decode(body, encoding).map(|decoded| Readings {
+            octets: vec![decoded.bytes],
+            settled: true,
+        });
+    }
+    let (first, settled) = base64::to_padding(body);
+    let mut octets: Vec<Cow<'_, [u8]>> = vec![Cow::Owned(first)];
+    for other in base64::other_readings(body, settled) {
+        if !octets.iter().any(|known| **known == *other) {
+            octets.push(Cow::Owned(other));
+        }
+    }
+    Ok(Readings { octets, settled })
+}
+
 impl Decoded<'_> {
     /// The encoding it was decoded from.
     pub fn encoding(&self) -> Encoding {

@@ -78,6 +78,9 @@ pub struct Part {
     pub disposition: Disposition,
     /// Content-ID without its angle brackets.
     pub content_id: Option<String>,
+    /// What relative references in it are relative to: Content-Base and Content-Location, its own and those of the parts
+    /// around it (RFC 2557 4.2, 5), where they hold a colon; some clients go by them.
+    pub bases: Vec<String>,
     pub(super) labels: Labels,
 }
 

@@ -80,11 +80,15 @@ pub(super) struct Survey {
     pub(super) other_rules: bool,
 }
 
-/// Surveys a document of which the start tags are known.
+/// Places that relative references may be relative to, in one document.
+const BASES_MAX: usize = 8;
+
+/// Surveys a document of which the start tags are known. `bases` are those that the document itself does not name.
 pub(super) fn survey(
     html: &[u8],
     charset: &'static Encoding,
     kind: Document,
+    bases: &[String],
     spots: &[Spot],
     limits: &Limits,
 ) -> Result<Survey, Uninspectable> {
@@ -93,10 +97,13 @@ pub(super) fn survey(
         charset,
         kind,
         limits,
-        base: None,
+        bases: Vec::new(),
         wanted: HashSet::new(),
         survey: Survey::default(),
     };
+    for base in bases {
+        surveyor.add_base(base.clone())?;
+    }
     let mut styles = Vec::new();
     // The base and the style sheets first: both speak about tags that may stand before them.
     for spot in spots {
@@ -105,9 +112,10 @@ pub(super) fn survey(
         }
         if is_called(html, spot, b"style") {
             styles.push(spot);
-        } else if is_called(html, spot, b"base") && surveyor.base.is_none() {
-            surveyor.base =
-                Tag::read(html, spot.range.clone()).and_then(|tag| surveyor.base_of(&tag));
+        } else if is_called(html, spot, b"base")
+            && let Some(tag) = Tag::read(html, spot.range.clone())
+        {
+            surveyor.base(&tag)?;
         }
     }
     surveyor.styles(&styles)?;
@@ -135,7 +143,8 @@ struct Surveyor<'h> {
     charset: &'static Encoding,
     kind: Document,
     limits: &'h Limits,
-    base: Option<String>,
+    /// Every one, since clients differ in which they take: the first, none in a comment, one from the header.
+    bases: Vec<String>,
     /// Classes and ids that selectors ask for on other elements.
     wanted: HashSet<Name>,
     survey: Survey,
@@ -151,9 +160,23 @@ impl Surveyor<'_> {
         Some(self.value(attribute.value.clone()).as_str().to_owned())
     }
 
-    fn base_of(&self, tag: &Tag) -> Option<String> {
-        let href = self.first(tag, "href")?;
-        matches!(target(&href, None), Target::Remote(_)).then_some(href)
+    fn base(&mut self, tag: &Tag) -> Result<(), Uninspectable> {
+        match self.first(tag, "href") {
+            Some(href) => self.add_base(href),
+            None => Ok(()),
+        }
+    }
+
+    fn add_base(&mut self, base: String) -> Result<(), Uninspectable> {
+        let remote = matches!(target(&base, None), Target::Remote(_));
+        if !remote || self.bases.contains(&base) {
+            return Ok(());
+        }
+        if self.bases.len() >= BASES_MAX {
+            return Err(Uninspectable::TokenLimit);
+        }
+        self.bases.push(base);
+        Ok(())
     }
 
     fn tag(&mut self, tag: Tag, place: Place) -> Result<(), Uninspectable> {
@@ -309,15 +332,32 @@ impl Surveyor<'_> {
         Ok(requests)
     }
 
-    fn request(&self, reference: &str, site: Site) -> Result<Option<Request>, Uninspectable> {
+    /// What a reference would request: one place, or one for each base that some client resolves it by.
+    fn request(&self, reference: &str, site: Site) -> Result<Vec<Request>, Uninspectable> {
         let written = clean(reference);
         if written.len() > self.limits.url_octets && !is_data(&written) {
             return Err(Uninspectable::TokenLimit);
         }
-        Ok(match target(&written, self.base.as_deref()) {
-            Target::Remote(url) => Some(Request { written, url, site }),
+        let urls = match target(&written, None) {
+            Target::Remote(url) => vec![url],
+            Target::Part(_) => Vec::new(),
+            Target::Local => self.resolved(&written),
+        };
+        let request = |url| Request {
+            written: written.clone(),
+            url,
+            site: site.clone(),
+        };
+        Ok(urls.into_iter().map(request).collect())
+    }
+
+    fn resolved(&self, reference: &str) -> Vec<Url> {
+        let urls = self.bases.iter();
+        urls.filter_map(|base| match target(reference, Some(base)) {
+            Target::Remote(url) => Some(url),
             Target::Part(_) | Target::Local => None,
         })
+        .collect()
     }
 
     fn own_box(&self, tag: &Tag, vector: Vector) -> Option<OwnBox> {
@@ -371,11 +411,14 @@ impl Surveyor<'_> {
     }
 
     fn styles(&mut self, styles: &[&Spot]) -> Result<(), Uninspectable> {
-        for (range, place) in style_texts(self.html, styles.iter().copied()) {
+        // A sheet inside another one: the same octets load once.
+        let mut seen = HashSet::new();
+        for (range, place) in style_texts(self.html, styles.iter().copied())? {
             let text = Text::raw(self.html, range, self.charset);
             let css = css::sheet(text.as_str()).map_err(|_| Uninspectable::TokenLimit)?;
             let mut loads = Vec::new();
             self.css_loads(&text, &css, Vector::StyleElement, place, true, &mut loads)?;
+            loads.retain(|load| seen.insert(load.span.clone()));
             self.keep(loads)?;
             self.survey
                 .sheet
@@ -404,13 +447,14 @@ impl Surveyor<'_> {
             if let Target::Part(id) = target(&token.url, None) {
                 self.part(&id)?;
             }
-            if let Some(request) = self.request(&token.url, site)? {
+            let requests = self.request(&token.url, site)?;
+            if !requests.is_empty() {
                 loads.push(Load {
                     span: range,
                     vector,
                     place,
                     tag: None,
-                    requests: vec![request],
+                    requests,
                     own: None,
                 });
             }

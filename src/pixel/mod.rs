@@ -252,6 +252,18 @@ pub fn examine(
     rules: &Rules,
     limits: &Limits,
 ) -> Result<Examination, Uninspectable> {
+    examine_at(html, charset, kind, &[], rules, limits)
+}
+
+/// Examines one document that relative references lead out of: `bases` are where, by the header of its part (RFC 2557 4).
+pub fn examine_at(
+    html: &[u8],
+    charset: &'static Encoding,
+    kind: Document,
+    bases: &[String],
+    rules: &Rules,
+    limits: &Limits,
+) -> Result<Examination, Uninspectable> {
     if html.len() > limits.html_octets {
         return Err(Uninspectable::Size);
     }
@@ -261,7 +273,7 @@ pub fn examine(
     }
     let readings = reading::read(html, charset, limits)?;
     let judge = |spots: &[reading::Spot]| {
-        let survey = loads::survey(html, charset, kind, spots, limits)?;
+        let survey = loads::survey(html, charset, kind, bases, spots, limits)?;
         evidence::judge(html, kind, survey, rules, limits)
     };
     let examination = judge(&readings.parsed)?;

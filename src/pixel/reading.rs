@@ -16,15 +16,19 @@ use lol_html::{
 };
 use memchr::memmem;
 
-use super::tag::end_of_tag;
+use super::tag::{end_of_tag, is_space};
 use super::{Limits, Place, Uninspectable};
 
 /// What the parser sets aside at once for a tag that is not complete yet.
 const PREALLOCATED_OCTETS: usize = 1024;
 /// Conditional comments inside one another; each level lies strictly inside the one before.
 const COMMENT_DEPTH_MAX: usize = 4;
-/// The scanner may look at each octet this many times before it gives up: unclosed tags in a row are quadratic.
-const SCAN_EFFORT_MAX: usize = 64;
+/// What the parser may remember of elements that are open: about 300,000 of them. `<p>` and `<td>` that never close are
+/// ordinary mail.
+const OPEN_ELEMENTS_OCTETS: usize = 32 * 1024 * 1024;
+/// The scanner, and the reader of style sheets, may look at each octet this many times before they give up: what begins
+/// inside one another in a row is quadratic.
+const SCAN_EFFORT_MAX: usize = 8;
 
 /// A start tag and who sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +63,7 @@ pub(super) fn read(
     let encoding = AsciiCompatibleEncoding::new(encoding).ok_or(Uninspectable::Charset)?;
     let parser = Parsing {
         encoding,
-        memory: limits.token_octets,
+        memory: limits.token_octets.saturating_add(OPEN_ELEMENTS_OCTETS),
         tags: limits.tags,
     };
     let mut parsed = Vec::new();
@@ -80,6 +84,21 @@ pub(super) fn read(
     parsed.dedup_by(|later, earlier| later.range == earlier.range);
     let scanned = ambiguous.then(|| scan(html, limits.tags)).transpose()?;
     Ok(Readings { parsed, scanned })
+}
+
+/// A tag that the text ends in the midst of. Browsers drop it, others close it, and what somebody appends to a message on
+/// its way closes it for all.
+fn unclosed(html: &[u8], tags: &[Range<usize>], comments: &[Range<usize>]) -> Option<Range<usize>> {
+    let ends = tags.iter().chain(comments).map(|range| range.end);
+    let behind = ends.max().unwrap_or(0);
+    let rest = html.get(behind..)?;
+    memchr::memchr_iter(b'<', rest)
+        .map(|at| behind.saturating_add(at))
+        .find(|at| {
+            let name = html.get(at.saturating_add(1));
+            name.is_some_and(u8::is_ascii_alphabetic) && end_of_tag(html, *at).is_none()
+        })
+        .map(|at| at..html.len())
 }
 
 struct Parsing {
@@ -104,7 +123,8 @@ impl Parsing {
             Err(RewritingError::ParsingAmbiguity(_)) => self.pass(html, false),
             result => result,
         };
-        let (tags, comments) = pass.map_err(|_| Uninspectable::TokenLimit)?;
+        let (mut tags, comments) = pass.map_err(|_| Uninspectable::TokenLimit)?;
+        tags.extend(unclosed(html, &tags, &comments));
         if spots.len().saturating_add(tags.len()) > self.tags {
             return Err(Uninspectable::TokenLimit);
         }
@@ -245,30 +265,35 @@ fn scan(html: &[u8], tags: usize) -> Result<Spots, Uninspectable> {
     Ok(spots)
 }
 
-/// Where the text of each `<style>` stands: from its start tag to the next `</style`, or to the end of the document or
-/// comment it stands in. `styles` are the start tags.
+/// Where the text of each `<style>` stands: from its start tag to its end tag, or to the end of the document. They may lie
+/// inside one another: foreign content nests them, and with scripts another `<style>` begins than without.
 pub(super) fn style_texts<'s>(
     html: &[u8],
     styles: impl Iterator<Item = &'s Spot>,
-) -> Vec<(Range<usize>, Place)> {
+) -> Result<Vec<(Range<usize>, Place)>, Uninspectable> {
     let ends: Vec<usize> = memmem::find_iter(html, b"</")
         .filter(|at| {
-            html.get(at.saturating_add(2)..at.saturating_add(7))
-                .is_some_and(|name| name.eq_ignore_ascii_case(b"style"))
+            let name = html.get(at.saturating_add(2)..at.saturating_add(7));
+            // "</stylex" ends nothing (HTML 13.2.5.14).
+            name.is_some_and(|name| name.eq_ignore_ascii_case(b"style"))
+                && html
+                    .get(at.saturating_add(7))
+                    .is_none_or(|next| is_space(*next) || matches!(next, b'/' | b'>'))
         })
         .collect();
-    let mut texts: Vec<(Range<usize>, Place)> = Vec::new();
+    let mut effort = html.len().saturating_mul(SCAN_EFFORT_MAX);
+    let mut texts = Vec::new();
     for style in styles {
         let start = style.range.end;
-        // Inside a text we already have: foreign content may nest them, and once is enough.
-        if texts.last().is_some_and(|(text, _)| start < text.end) {
-            continue;
-        }
         let after = ends.partition_point(|end| *end < start);
         let end = ends.get(after).copied().unwrap_or(style.limit);
-        texts.push((start..end.min(style.limit), style.place));
+        let end = end.min(style.limit);
+        effort = effort
+            .checked_sub(end.saturating_sub(start))
+            .ok_or(Uninspectable::TokenLimit)?;
+        texts.push((start..end, style.place));
     }
-    texts
+    Ok(texts)
 }
 
 /// Whether a finding's span lies across a tag of another reading: then an edit for one would be something else for the

@@ -2,9 +2,9 @@
 //! in linear time. No regular expression ever runs over a URL.
 //!
 //! One segment is literal text with classes in angle brackets, at most one of them of variable length:
-//! `<hex>` `<n>` (digits) `<hexd>` (hex and dashes) `<b64>` (base64, base64url and what frames it) `<t>` (anything),
-//! each followed by nothing (one or more), a length (`<hex8>`) or a least length (`<b64 40+>`); `<uuid>`.
-//! `*` is one whole segment, `**` any number of segments.
+//! `<hex>` `<hexm>` (hex, digits and letters mixed) `<hexd>` (hex and dashes) `<n>` (digits) `<b64>` (base64, base64url
+//! and what frames it) `<t>` (anything), each followed by nothing (one or more), a length (`<hex8>`) or a least length
+//! (`<b64 40+>`); `<uuid>`. `*` is one whole segment, `**` any number of segments.
 //! It knows no rule. A shape that cannot be read is an error naming the shape; the rules are compiled in, so a test sees it.
 
 use thiserror::Error;
@@ -32,6 +32,7 @@ enum Piece {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Set {
     Hex,
+    HexMixed,
     Digits,
     HexDash,
     Base64,
@@ -39,9 +40,17 @@ enum Set {
 }
 
 impl Set {
+    fn fits(self, text: &str) -> bool {
+        let mixed = |text: &str| {
+            text.contains(|c: char| c.is_ascii_digit())
+                && text.contains(|c: char| c.is_ascii_alphabetic())
+        };
+        text.chars().all(|c| self.holds(c)) && (self != Self::HexMixed || mixed(text))
+    }
+
     fn holds(self, c: char) -> bool {
         match self {
-            Self::Hex => c.is_ascii_hexdigit(),
+            Self::Hex | Self::HexMixed => c.is_ascii_hexdigit(),
             Self::Digits => c.is_ascii_digit(),
             Self::HexDash => c.is_ascii_hexdigit() || c == '-',
             Self::Base64 => {
@@ -123,9 +132,7 @@ impl Segment {
             let fits = match piece {
                 Piece::Literal(literal) if self.fold => head.eq_ignore_ascii_case(literal),
                 Piece::Literal(literal) => head == literal,
-                Piece::Class { set, least, .. } => {
-                    head.len() >= *least && head.chars().all(|c| set.holds(c))
-                }
+                Piece::Class { set, least, .. } => head.len() >= *least && set.fits(head),
             };
             if !fits {
                 return false;
@@ -158,6 +165,7 @@ fn classes(text: &str) -> Option<Vec<Piece>> {
     }
     let (set, count) = [
         ("hexd", Set::HexDash),
+        ("hexm", Set::HexMixed),
         ("hex", Set::Hex),
         ("b64", Set::Base64),
         ("n", Set::Digits),
@@ -311,6 +319,9 @@ mod tests {
         assert!(!segment("<hex8>", "0123abCDe"));
         assert!(segment("<hex8+>.gif", "0123abCDe.gif"));
         assert!(!segment("<hex8+>.gif", "0123abC.gif"));
+        assert!(segment("<hexm 4+>.gif", "12ab.gif"));
+        assert!(!segment("<hexm 4+>.gif", "1234.gif"));
+        assert!(!segment("<hexm 4+>.gif", "abcd.gif"));
         assert!(segment("eJ<b64 5+>", "eJabcde"));
         assert!(!segment("eJ<b64 5+>", "ejabcde"));
         assert!(!segment("eJ<b64 5+>", "eJabcd"));

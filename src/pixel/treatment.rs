@@ -283,6 +283,10 @@ fn css(subject: &Subject<'_>) -> (Treatment, Vec<Edit>) {
         else {
             continue;
         };
+        // Several places behind one token, by several bases: it is cut once.
+        if edits.last().is_some_and(|edit: &Edit| edit.range == *range) {
+            continue;
+        }
         let (named, token) = match role {
             Role::Background => (Treatment::CssNone, "none".to_owned()),
             Role::Image => (Treatment::CssBlankImage, format!("url({TRANSPARENT_GIF})")),

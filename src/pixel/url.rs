@@ -8,9 +8,9 @@
 pub(super) struct Url {
     /// Lower case, no user, no port, no final dot. Empty for schemes without a host.
     pub(super) host: String,
-    /// Percent-decoded once (an encoded slash stays encoded), dots resolved, without the first slash.
+    /// Percent-decoded once (an encoded slash stays encoded), dots resolved, several slashes made one, without the first.
     pub(super) path: String,
-    /// The query without `?`, as written.
+    /// The query without `?`, as written but for unreserved characters, which are decoded.
     pub(super) query: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl Url {
         self.path.split('/').collect()
     }
 
-    /// The parameters of the query: name and value, as written.
+    /// The parameters of the query: name and value.
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.query
             .as_deref()
@@ -151,13 +151,19 @@ fn host(authority: &str) -> String {
             other => other,
         })
         .collect();
-    dotted.trim_end_matches('.').to_lowercase()
+    let dotted = dotted.trim_end_matches('.');
+    if dotted.is_ascii() {
+        return dotted.to_ascii_lowercase();
+    }
+    // Full-width letters, invisible ones and their like reach the plain name (UTS 46); what is no name at all is kept.
+    let (mapped, _) = idna::domain_to_unicode(dotted);
+    mapped.to_lowercase()
 }
 
 fn path_and_query(text: &str, special: bool) -> (String, Option<String>) {
     let without_fragment = text.split('#').next().unwrap_or_default();
     let (path, query) = match without_fragment.split_once('?') {
-        Some((path, query)) => (path, Some(query.to_owned())),
+        Some((path, query)) => (path, Some(percent_decode(query, is_unreserved))),
         None => (without_fragment, None),
     };
     let slash = |c: char| c == '/' || (special && c == '\\');
@@ -169,10 +175,21 @@ fn path_and_query(text: &str, special: bool) -> (String, Option<String>) {
             ".." => {
                 segments.pop();
             }
-            _ => segments.push(segment),
+            _ => {
+                // Of several slashes in a row most servers make one.
+                if segments.last().is_some_and(String::is_empty) {
+                    segments.pop();
+                }
+                segments.push(segment);
+            }
         }
     }
     (segments.join("/"), query)
+}
+
+/// What may be written either way in a query and means the same (RFC 3986 6.2.2.2).
+fn is_unreserved(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~')
 }
 
 /// Percent-decodes once, leaving what `wanted` does not want as it stands.

@@ -136,14 +136,9 @@ pub fn survey(message: &[u8], rules: &Rules, settings: &Settings) -> Survey {
     let reader = Reader { rules, settings };
     let mut cids = survey.read(message, &tree, reader, 0..tree.parts.len());
     // An attachment that the HTML loads by `cid:` is rendered; it may load others in turn, each once.
+    let mut attached = mime::Attached::of(&tree);
     while !cids.is_empty() {
-        let before: Vec<Scope> = tree.parts.iter().map(|part| part.scope).collect();
-        mime::promote(&mut tree, cids.iter().map(String::as_str));
-        let promoted: Vec<usize> = (0..tree.parts.len())
-            .filter(|index| {
-                tree.parts.get(*index).map(|part| part.scope) != before.get(*index).copied()
-            })
-            .collect();
+        let promoted = attached.promote(&mut tree, cids.iter().map(String::as_str));
         cids = survey.read(message, &tree, reader, promoted.into_iter());
     }
     for part in &tree.parts {

@@ -174,6 +174,13 @@ impl Pass<'_> {
         let around = index.and_then(|index| self.found.parts.get(index));
         let mut numbers = around.map_or_else(Vec::new, |part| part.path.numbers.clone());
         numbers.push(ordinal);
+        let mut bases = around.map_or_else(Vec::new, |part| part.bases.clone());
+
+        for base in &meaning.bases {
+            if !bases.contains(base) {
+                bases.push(base.clone());
+            }
+        }
         self.found.parts.push(Part {
             path: PartPath {
                 numbers,
@@ -189,6 +196,7 @@ impl Pass<'_> {
             charsets: meaning.charsets.clone(),
             disposition: meaning.disposition,
             content_id: meaning.content_id.clone(),
+            bases,
             labels: Labels {
                 unlabelled: meaning.unlabelled,
                 start: meaning.start.clone(),

@@ -6,23 +6,59 @@
 use std::ops::Range;
 
 use encodify::base64::{LENIENT, STANDARD};
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr2, memrchr};
 
 use super::{Edit, LINE_OCTETS, SpliceError, Undecodable};
 use crate::mime::splice::Splice;
 
 /// Decodes to the first padding, or to the end where what follows the padding says nothing.
 pub(super) fn decode(raw: &[u8]) -> Result<Vec<u8>, Undecodable> {
+    match to_padding(raw) {
+        (decoded, true) => Ok(decoded),
+        (_, false) => Err(Undecodable::Disagree),
+    }
+}
+
+/// Decodes to the first padding, and says whether nothing that matters follows it.
+pub(super) fn to_padding(raw: &[u8]) -> (Vec<u8>, bool) {
     let mut decoded = Vec::with_capacity(raw.len() / 4 * 3 + 3);
     let mut rest = decode_to_padding(raw, &mut decoded);
     while !rest.is_empty() {
         let mut more = Vec::new();
         rest = decode_to_padding(rest, &mut more);
         if !more.trim_ascii().is_empty() {
-            return Err(Undecodable::Disagree);
+            return (decoded, false);
         }
     }
-    Ok(decoded)
+    (decoded, true)
+}
+
+/// What other readers decode: behind the padding, where something stands there, and in the other alphabet.
+pub(super) fn other_readings(raw: &[u8], settled: bool) -> Vec<Vec<u8>> {
+    let mut others = Vec::new();
+    if !settled {
+        let mut anew = Vec::new();
+        let mut rest = raw;
+        while !rest.is_empty() {
+            rest = decode_to_padding(rest, &mut anew);
+        }
+        let symbols: Vec<u8> = raw.iter().copied().filter(|octet| *octet != b'=').collect();
+        let mut skipped = Vec::new();
+        decode_to_padding(&symbols, &mut skipped);
+        others.extend([anew, skipped]);
+    }
+    if memchr2(b'-', b'_', raw).is_some() {
+        let standard: Vec<u8> = raw
+            .iter()
+            .map(|octet| match octet {
+                b'-' => b'+',
+                b'_' => b'/',
+                other => *other,
+            })
+            .collect();
+        others.push(to_padding(&standard).0);
+    }
+    others
 }
 
 /// Decodes up to the first `=`, and gives what stands behind it and its like.

@@ -28,7 +28,7 @@ fn made(
     let message = Bytes::copy_from_slice(message.as_bytes());
     let settings = Settings::default();
     let rules = Rules::built_in();
-    let mut before = survey(&message, &rules, &settings);
+    let mut before = survey(&message, rules, &settings);
     assert_eq!(before.findings.len(), 2);
     wrong(&mut before);
     let case = Case {
@@ -50,7 +50,7 @@ fn made(
         empty: &empty,
         remove_signature: false,
     };
-    variant(&rules, &settings, &case, &before, &edits)
+    variant(rules, &settings, &case, &before, &edits)
 }
 
 fn edits(survey: &mut Survey) -> &mut Vec<Edit> {

@@ -7,7 +7,7 @@ use super::super::settings::Settings;
 use super::{Uninspectable, limits};
 use crate::mime;
 use crate::mime::charset::{self, charset};
-use crate::mime::transfer_encoding::{Encoding, decode};
+use crate::mime::transfer_encoding::{Encoding, decode_all};
 use crate::mime::tree::{ExamineOnly, Kind, Part, Scope, Tree};
 use crate::pixel::Rules;
 use crate::pixel::{self, Document, Examination, Finding};
@@ -65,40 +65,32 @@ impl Reader<'_> {
             ..Reading::default()
         };
         let mut first: Option<(Encoding, Vec<Finding>)> = None;
+        let mut settled = true;
         for encoding in &part.encodings {
-            let Ok(decoded) = decode(raw, *encoding) else {
+            let Ok(readings) = decode_all(raw, *encoding) else {
                 reading.blind = Some(Uninspectable::Cte);
                 continue;
             };
-            if decoded.bytes.len() > self.settings.html_octets {
-                reading.blind = Some(Uninspectable::Size);
-                continue;
-            }
-            let charsets = match charset(&part.charsets, &decoded.bytes) {
-                Ok(charsets) => charsets,
-                Err(
-                    charset::Uninspectable::Wide
-                    | charset::Uninspectable::Stateful
-                    | charset::Uninspectable::NotAscii,
-                ) => {
-                    reading.blind = Some(Uninspectable::Charset);
-                    continue;
-                }
-            };
-            for charset in charsets.encodings {
-                match pixel::examine(
-                    &decoded.bytes,
-                    charset,
-                    document,
-                    self.rules,
-                    &self.limits(),
-                ) {
-                    Ok(examination) => reading.take(*encoding, examination, &mut first),
-                    Err(why) => reading.blind = Some(why.into()),
+            settled &= readings.settled;
+            for octets in &readings.octets {
+                self.octets(octets, *encoding, part, document, &mut reading, &mut first);
+                // Some readers drop NUL, and ASCII in two or four octets a letter is itself again without it.
+                if let Some(without) = without_nul(octets) {
+                    self.octets(
+                        &without,
+                        *encoding,
+                        part,
+                        document,
+                        &mut reading,
+                        &mut first,
+                    );
                 }
             }
         }
-        if reading.fixed.is_none() && reading.blind.is_none() {
+        if !settled && !reading.findings.is_empty() {
+            reading.fixed = reading.fixed.or(Some(Uninspectable::ReadingsDiffer));
+        }
+        if settled && reading.fixed.is_none() && reading.blind.is_none() {
             reading.encoding = first.map(|(encoding, _)| encoding);
         }
         // A finding without an edit cannot be taken out, and one beside something unread is not the whole truth.
@@ -115,6 +107,46 @@ impl Reader<'_> {
         reading
     }
 
+    /// One decoding of a part, in every charset it may be in.
+    fn octets(
+        self,
+        octets: &[u8],
+        encoding: Encoding,
+        part: &Part,
+        document: Document,
+        reading: &mut Reading,
+        first: &mut Option<(Encoding, Vec<Finding>)>,
+    ) {
+        if octets.len() > self.settings.html_octets {
+            reading.blind = Some(Uninspectable::Size);
+            return;
+        }
+        let charsets = match charset(&part.charsets, octets) {
+            Ok(charsets) => charsets,
+            Err(
+                charset::Uninspectable::Wide
+                | charset::Uninspectable::Stateful
+                | charset::Uninspectable::NotAscii,
+            ) => {
+                reading.blind = Some(Uninspectable::Charset);
+                return;
+            }
+        };
+        for charset in charsets.encodings {
+            match pixel::examine_at(
+                octets,
+                charset,
+                document,
+                &part.bases,
+                self.rules,
+                &self.limits(),
+            ) {
+                Ok(examination) => reading.take(encoding, examination, first),
+                Err(why) => reading.blind = Some(why.into()),
+            }
+        }
+    }
+
     /// A message inside base64 or quoted-printable: examined, never edited.
     fn encoded_message(self, raw: &[u8], part: &Part, depth: usize) -> Reading {
         let mut reading = Reading {
@@ -126,22 +158,24 @@ impl Reader<'_> {
             return reading;
         }
         for encoding in &part.encodings {
-            let Ok(decoded) = decode(raw, *encoding) else {
+            let Ok(readings) = decode_all(raw, *encoding) else {
                 reading.blind = Some(Uninspectable::Cte);
                 continue;
             };
-            let Some(inner) = part.message(&decoded.bytes) else {
-                reading.blind = Some(Uninspectable::Cte);
-                continue;
-            };
-            let tree = mime::walk(&inner, &limits(self.settings));
-            if tree.second_reading_differs {
-                reading.blind = Some(Uninspectable::ReadingsDiffer);
+            for octets in &readings.octets {
+                let Some(inner) = part.message(octets) else {
+                    reading.blind = Some(Uninspectable::Cte);
+                    continue;
+                };
+                let tree = mime::walk(&inner, &limits(self.settings));
+                if tree.second_reading_differs {
+                    reading.blind = Some(Uninspectable::ReadingsDiffer);
+                }
+                if let Some(why) = tree.unread.first() {
+                    reading.blind = Some(super::unread(*why));
+                }
+                self.inner_parts(&inner, &tree, depth, &mut reading);
             }
-            if let Some(why) = tree.unread.first() {
-                reading.blind = Some(super::unread(*why));
-            }
-            self.inner_parts(&inner, &tree, depth, &mut reading);
         }
         reading
     }
@@ -200,6 +234,12 @@ impl Reading {
             }
         }
     }
+}
+
+/// The octets without NUL; `None` where there is none.
+fn without_nul(octets: &[u8]) -> Option<Vec<u8>> {
+    memchr::memchr(0, octets)?;
+    Some(octets.iter().copied().filter(|octet| *octet != 0).collect())
 }
 
 /// Why a part of this scope may not be edited.
