@@ -178,3 +178,26 @@ fn each_recipient_by_their_own_record() {
     assert_eq!(told.intent["findings"].as_array().unwrap().len(), 1);
     scene.finish();
 }
+
+/// The record of an address holds however the client writes it, and for no other.
+#[test]
+fn an_address_is_known_however_it_is_written() {
+    let scene = Scene::start(&stream("letters", "marketing", ""));
+    scene.grant("Nadia.Secretova@People-Of.EXAMPLE", &[A]);
+    for same in [
+        NADIA,
+        "NADIA.secretova@people-OF.example",
+        "\"nadia.secretova\"@people-of.example",
+    ] {
+        assert_eq!(scene.verdict(same, &letter()), yes(), "{same}");
+    }
+    for other in [
+        "nadia.secretova@people-of.example.net",
+        "nadiasecretova@people-of.example",
+        "nadia.secretova+news@people-of.example",
+        "x.nadia.secretova@people-of.example",
+    ] {
+        assert_eq!(scene.verdict(other, &letter()), no("no_consent"), "{other}");
+    }
+    scene.finish();
+}
