@@ -342,7 +342,7 @@ fn check_refuses_what_serve_would() {
         ),
     ] {
         let output = check(&format!("{doors}{text}\n"));
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = output.stderr.escape_ascii().to_string();
         assert_eq!(output.status.code(), Some(78), "{text}: {said}");
         assert!(
             said.contains(named) && said.contains("pixelgate.toml:"),
