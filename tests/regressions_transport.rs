@@ -131,7 +131,18 @@ fn a_refused_message_that_drags_on_holds_no_room() {
     let (mut dragging, _) = submission.until_data(served.address(), &mut told).unwrap();
     dragging.send(&large);
     // Read and counted; then refused, and no end in sight.
-    let busy = || submission.send(served.address()).last().to_owned();
+    let busy = || {
+        let (mut client, _) = submission
+            .until_data(served.address(), &mut traffic::Told::default())
+            .unwrap();
+        // In two pieces, so that the first is counted while it waits for the second.
+        let (first, second) = large.split_at(large.len() / 2);
+        client.send(first);
+        std::thread::sleep(Duration::from_millis(50));
+        client.send(second);
+        client.send(b".\r\n");
+        said(&mut client)
+    };
     wait_until("the first message's room", &served, || {
         busy().starts_with("452 ")
     });
