@@ -115,8 +115,12 @@ fn an_undated_restriction_counts_from_its_receipt() {
 }
 
 fn any_change() -> impl Strategy<Value = Change> {
+    change_of(proptest::sample::select(ChangeKind::ALL))
+}
+
+fn change_of(kind: impl Strategy<Value = ChangeKind>) -> impl Strategy<Value = Change> {
     (
-        proptest::sample::select(ChangeKind::ALL),
+        kind,
         proptest::sample::subsequence(Purpose::ALL.to_vec(), 0..=3),
         proptest::option::of(0_i64..6),
         0_i64..6,
@@ -175,13 +179,12 @@ proptest! {
     #[test]
     fn one_grant_less_never_grants_anything(
         changes in proptest::collection::vec(any_change(), 1..10),
+        grant in change_of(Just(ChangeKind::Granted)),
         index in any::<proptest::sample::Index>(),
     ) {
-        let before = fold(&changes);
-        let mut fewer = changes.clone();
-        let gone = fewer.remove(index.index(changes.len()));
-        prop_assume!(gone.kind == ChangeKind::Granted);
-        let after = fold(&fewer);
+        let mut more = changes.clone();
+        more.insert(index.index(changes.len()), grant);
+        let (before, after) = (fold(&more), fold(&changes));
         for purpose in Purpose::ALL {
             let granted = after.state(*purpose) == State::Granted;
             prop_assert!(!granted || before.state(*purpose) == State::Granted);
