@@ -73,6 +73,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     shared: Arc<Shared>,
     drain: Duration,
+    stopping: watch::Sender<bool>,
 }
 
 /// How a server stopped.
@@ -80,6 +81,8 @@ pub struct Server {
 pub struct Drained {
     /// Sessions whose transaction was still open when the time was up; their clients were not answered.
     pub cut_short: usize,
+    /// When the time for everything that was still going on is up.
+    pub until: Instant,
 }
 
 impl Server {
@@ -110,7 +113,13 @@ impl Server {
                 relay,
             }),
             drain: Duration::from_secs(drain_seconds),
+            stopping: watch::Sender::new(false),
         })
+    }
+
+    /// Turns true as soon as the server is told to stop.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
     }
 
     /// Where it really listens: a port 0 is told as what the system chose.
@@ -156,7 +165,7 @@ impl Server {
 
     /// Serves until the first message on `stops`, then drains until the second or until the time is up.
     pub async fn run_until(self, stops: &mut mpsc::Receiver<()>) -> Drained {
-        let (stopping, stopped) = watch::channel(false);
+        let (stopping, stopped) = (self.stopping.clone(), self.stopping.subscribe());
         let (send, mut accepted) = mpsc::channel(1);
         let mut accepting = JoinSet::new();
         for listener in self.listeners {
@@ -182,12 +191,13 @@ impl Server {
             drain_seconds = self.drain.as_secs(),
             "stopping"
         );
-        let _ = stopping.send(true);
-        drain(&mut sessions, Instant::now() + self.drain, stops).await;
+        stopping.send_replace(true);
+        let until = Instant::now() + self.drain;
+        drain(&mut sessions, until, stops).await;
         let cut_short = sessions.len();
         sessions.shutdown().await;
         tracing::info!(cut_short, "stopped");
-        Drained { cut_short }
+        Drained { cut_short, until }
     }
 }
 

@@ -266,8 +266,8 @@ fn a_withdrawal_before_the_retry_of_an_owed_message_is_obeyed() {
     let hop = IllMannered::start(script);
     let config = Config {
         spool: vec![
-            "retry_first_seconds = 3".to_owned(),
-            "retry_most_seconds = 3".to_owned(),
+            "retry_first_seconds = 6".to_owned(),
+            "retry_most_seconds = 6".to_owned(),
         ],
         ..config_for(&hop)
     };
@@ -278,7 +278,7 @@ fn a_withdrawal_before_the_retry_of_an_owed_message_is_obeyed() {
     assert_kept(&hop.transactions()[1].octets, &letter());
     assert_eq!(hop.transactions()[1].taken, [""; 0]);
     consent(&served, ANNA, "withdrawn");
-    assert!(began.elapsed() < Duration::from_secs(3), "too slow to tell");
+    assert!(began.elapsed() < Duration::from_secs(6), "too slow to tell");
     wait_until("the retry", &served, || spool_is_empty(&served));
     let retried = hop.transactions()[2..].to_vec();
     assert_eq!(retried.len(), 2, "one variant each now");

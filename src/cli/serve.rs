@@ -5,9 +5,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::time::{timeout, timeout_at};
 
 use super::consent::failure;
 use super::{Exit, Failure, log};
@@ -22,6 +23,9 @@ use crate::relay::streams::Streams;
 use crate::server::Server;
 use crate::spool::{Spool, SpoolError};
 
+/// How long the connections to the next hop may take for their QUIT, all together.
+const FAREWELLS: Duration = Duration::from_secs(3);
+
 pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
     let config = read(config)?;
     log::start(config.file.log.format, config.file.log.level.level());
@@ -34,7 +38,7 @@ pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Exit::Unavailable, error))?;
     let result = runtime.block_on(serve(config));
     // Blocking work that hangs on a disk must not keep a drained process alive.
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    runtime.shutdown_timeout(Duration::from_secs(5));
     result
 }
 
@@ -46,7 +50,6 @@ pub(super) fn read(path: Option<PathBuf>) -> Result<Config, Failure> {
 
 async fn serve(config: Config) -> Result<(), Failure> {
     let file = config.file;
-    let drain = std::time::Duration::from_secs(file.server.drain_seconds);
     let spool = Spool::open(&file.spool).map_err(spool_failure)?;
     let ledger = Ledger::open(&file.ledger).map_err(ledger_failure)?;
     let mut next_hops = file.next_hops.clone();
@@ -79,8 +82,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
     for address in server.addresses() {
         tracing::info!(%address, "listening");
     }
-    let (stop, stopped) = watch::channel(false);
-    let owed = tokio::spawn(Arc::clone(&relay).deliver_owed(stopped));
+    // Told at the same moment as the sessions, so that nothing new is begun while they drain.
+    let mut owed = tokio::spawn(Arc::clone(&relay).deliver_owed(server.stopping()));
     let tending = tokio::spawn({
         let next_hop = Arc::clone(&next_hop);
         async move { next_hop.tend().await }
@@ -90,15 +93,16 @@ async fn serve(config: Config) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::new(Exit::Unavailable, error))?;
     tracing::info!(cut_short = drained.cut_short, "no more sessions");
-    let _ = stop.send(true);
-    // Nobody waits for an attempt at what is owed: cut off it stays owed, and may arrive twice.
-    match tokio::time::timeout(drain, owed).await {
+    match timeout_at(drained.until, &mut owed).await {
         Ok(Ok(())) => {}
         Ok(Err(_)) => tracing::error!("delivery of what is owed ended in a panic"),
-        Err(_) => tracing::warn!("an attempt at an owed message was cut off (drain_seconds)"),
+        // It stays owed; a dot that was sent and not answered may mean a second copy, as after any lost answer.
+        Err(_) => tracing::warn!("an attempt at an owed message was cut short"),
     }
     tending.abort();
-    next_hop.close().await;
+    if timeout(FAREWELLS, next_hop.close()).await.is_err() {
+        tracing::debug!("not every connection got its QUIT");
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 
 pub mod error;
 pub mod file;
+mod limits;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ pub use self::error::ConfigError;
 pub use self::file::{File, LogFormat};
 
 use self::error::{Source, Step};
+use self::limits::check_limits;
 use crate::consent::{Purpose, StreamKind};
 use crate::ledger::LedgerError;
 use crate::pixel::Rules;
@@ -143,51 +145,6 @@ fn check_doors(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
             .any(|other| other.address.to_string() == address)
         {
             return Err(source.at_key(&at, format!("two listeners at {address}"), "keep one"));
-        }
-    }
-    Ok(())
-}
-
-fn check_limits(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
-    file.limits.check().map_err(|error| {
-        source.at_key(
-            &[Step::Key("limits"), Step::Key(error.key)],
-            error.to_string(),
-            "raise it",
-        )
-    })?;
-    if let Some(problem) = file.spool.problem() {
-        return Err(source.at_key(&[Step::Key("spool")], problem, "correct it"));
-    }
-    let name = &file.server.name;
-    if name.is_empty()
-        || name.len() > 255
-        || !name
-            .bytes()
-            .all(|octet| octet.is_ascii_alphanumeric() || b".-[]:".contains(&octet))
-    {
-        return Err(source.at_key(
-            &[Step::Key("server"), Step::Key("name")],
-            format!("`{}` is not a host name", name.escape_debug()),
-            "set the name this relay goes by",
-        ));
-    }
-    let relay = &file.relay;
-    for (key, value) in [
-        ("parts", relay.parts),
-        ("depth", relay.depth),
-        ("token_octets", relay.token_octets),
-        ("html_octets", relay.html_octets),
-        ("findings", relay.findings),
-        ("received_fields", relay.received_fields),
-        ("own_received_fields", relay.own_received_fields),
-    ] {
-        if value == 0 {
-            return Err(source.at_key(
-                &[Step::Key("relay"), Step::Key(key)],
-                format!("{key} is 0: nothing would pass"),
-                "set it to at least 1, or leave it out",
-            ));
         }
     }
     Ok(())

@@ -177,6 +177,28 @@ impl Settings {
 }
 
 impl Limits {
+    /// Every wait, by its key.
+    pub(crate) fn waits(&self) -> [(&'static str, u64); 10] {
+        [
+            ("connection_wait_seconds", self.connection_wait_seconds),
+            ("idle_seconds", self.idle_seconds),
+            ("connect_timeout_seconds", self.connect_timeout_seconds),
+            ("greeting_timeout_seconds", self.greeting_timeout_seconds),
+            ("command_timeout_seconds", self.command_timeout_seconds),
+            (
+                "data_start_timeout_seconds",
+                self.data_start_timeout_seconds,
+            ),
+            (
+                "data_block_timeout_seconds",
+                self.data_block_timeout_seconds,
+            ),
+            ("dot_timeout_seconds", self.dot_timeout_seconds),
+            ("hold_before_data_seconds", self.hold_before_data_seconds),
+            ("answer_within_seconds", self.answer_within_seconds),
+        ]
+    }
+
     /// `answer_within_seconds`.
     pub fn answer_within(&self) -> Duration {
         Duration::from_secs(self.answer_within_seconds)

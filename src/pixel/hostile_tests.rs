@@ -65,6 +65,7 @@ const PIECES: &[&str] = &[
     "<img srcset=\"https://pstmrk.it/open?m=1 2x\" src=a.png>",
     "<td background=\"https://x.mjt.lu/oo/a/b/e.gif\" style=\"background:url(&quot;https://x.emltrk.com/1?p&quot;) no-repeat\">",
     "<p style=background:url(https://x.emltrk.com/2)>",
+    "<img src=https://x.emltrk.com/6 src=//t.example/o?u=6 srcset='//t.example/o?u=7'",
     "<style>",
     "</style>",
     "img{width:100%}",

@@ -192,7 +192,10 @@ impl Subject<'_> {
                     continue;
                 }
                 "srcset=\"\"".to_owned()
-            } else if stripped.binary_search(&number).is_ok() {
+            } else if stripped.binary_search(&number).is_ok()
+                // Once the image is blank, other copies of its URL are too: the box that is told now makes them tiny.
+                || (shown && self.is_called(attribute, "src"))
+            {
                 format!("src=\"{TRANSPARENT_GIF}\"")
             } else {
                 continue;

@@ -108,6 +108,10 @@ const IMAGES: &[(&str, &str)] = &[
         "<img src=\"https://h/logo.png\" src=\"GIF\">",
     ),
     (
+        "<img src=\"%%\" src=\"//h/?u=1\">",
+        "<img src=\"GIF\" width=\"1\" height=\"1\" src=\"GIF\">",
+    ),
+    (
         "<image src=\"%%\" width=1 height=1 />",
         "<image src=\"GIF\" width=1 height=1 />",
     ),

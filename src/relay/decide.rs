@@ -5,6 +5,7 @@
 //! broadest declaration. There is no input that turns an unknown into a kept.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::plan::{Cause, Treatment};
 use super::settings::{Shadow, Stops, Stream};
@@ -68,14 +69,129 @@ impl Decision {
 /// Who the recipient is to the controller: the states, or why they could not be asked.
 pub type Asked<'a> = Result<&'a Standing, Reason>;
 
+/// Which matters of one message are decided alike whoever the recipient is: those declared for the same purposes and
+/// seen equally well. Made once for a message, so that a thousand recipients of ten thousand findings are not ten million
+/// decisions.
+#[derive(Debug)]
+pub struct Classes<'a> {
+    /// The class of each matter.
+    of: Arc<[usize]>,
+    /// One matter of each class.
+    first: Vec<Matter<'a>>,
+}
+
+impl<'a> Classes<'a> {
+    /// Sorts the matters of one message.
+    pub fn new(matters: impl Iterator<Item = Matter<'a>>, stream: &Stream) -> Self {
+        let mut keys = Vec::new();
+        let mut first = Vec::new();
+        let of = matters.map(|matter| {
+            let (host, why) = matter.seen();
+            let key = (stream.declared(host), why);
+            keys.iter()
+                .position(|known| *known == key)
+                .unwrap_or_else(|| {
+                    keys.push(key);
+                    first.push(matter);
+                    first.len() - 1
+                })
+        });
+        let of = of.collect();
+        Self { of, first }
+    }
+
+    /// Decides about all of them for one recipient.
+    pub fn decide(&self, asked: Asked<'_>, facts: &Facts<'_>) -> Decisions {
+        let distinct = self.first.iter();
+        Decisions {
+            distinct: distinct
+                .map(|matter| decide(*matter, asked, facts))
+                .collect(),
+            of: Arc::clone(&self.of),
+        }
+    }
+}
+
+/// What was decided about each matter of a message for one recipient.
+#[derive(Debug, Clone)]
+pub struct Decisions {
+    distinct: Vec<Decision>,
+    of: Arc<[usize]>,
+}
+
+/// Only those about the same message are ever compared.
+impl PartialEq for Decisions {
+    fn eq(&self, other: &Self) -> bool {
+        self.distinct == other.distinct
+    }
+}
+
+impl Decisions {
+    /// One for each matter, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Decision> {
+        self.of.iter().filter_map(|class| self.distinct.get(*class))
+    }
+
+    /// The one about this matter.
+    pub fn get(&self, matter: usize) -> Option<&Decision> {
+        self.distinct.get(*self.of.get(matter)?)
+    }
+
+    /// Whether anything stays in the mail.
+    pub fn keep(&self) -> bool {
+        self.iter().any(Decision::keeps)
+    }
+
+    /// What makes a treatment, without the records it rests on.
+    pub fn words(&self) -> Vec<(Action, Option<Reason>, Option<Uninspectable>)> {
+        let words =
+            |decision: &Decision| (decision.action, decision.reason, decision.uninspectable);
+        self.distinct.iter().map(words).collect()
+    }
+
+    /// The classes again, each parted into what stays and what goes (`gone`) with a body that others share; for
+    /// [`Decisions::give_way`] of everybody who gets that body.
+    pub fn parted(&self, gone: impl Fn(usize) -> bool) -> Arc<[usize]> {
+        let matters = self.of.iter().enumerate();
+        let parted = matters.map(|(matter, class)| match gone(matter) {
+            true => class + self.distinct.len(),
+            false => *class,
+        });
+        parted.collect()
+    }
+
+    /// What would have stayed goes because of another recipient of the same body.
+    pub fn give_way(&mut self, parted: &Arc<[usize]>) {
+        let gone = self.distinct.iter().map(|decision| match decision.keeps() {
+            true => Decision {
+                action: Action::Stripped,
+                basis: None,
+                reason: Some(Reason::StrictestRecipient),
+                ..decision.clone()
+            },
+            false => decision.clone(),
+        });
+        let gone: Vec<Decision> = gone.collect();
+        self.distinct.extend(gone);
+        self.of = Arc::clone(parted);
+    }
+}
+
+impl<'a> Matter<'a> {
+    /// The host that a declaration is looked for by, and why it cannot be seen or taken out.
+    fn seen(self) -> (&'a str, Option<Uninspectable>) {
+        match self {
+            Self::Finding(host) => (host, None),
+            Self::Fixed(host, why) => (host, Some(why)),
+            // Nobody knows what is in it: what is declared for all hosts, else every purpose.
+            Self::Blind(why) => ("", Some(why)),
+        }
+    }
+}
+
 /// The decision about one matter for one recipient.
 pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decision {
-    let (host, blind) = match matter {
-        Matter::Finding(host) => (host, None),
-        Matter::Fixed(host, why) => (host, Some(why)),
-        // Nobody knows what is in it: what is declared for all hosts, else every purpose.
-        Matter::Blind(why) => ("", Some(why)),
-    };
+    let (host, blind) = matter.seen();
     let (reason, proofs) = match allowed(host, asked, facts) {
         Permit::Kept { basis, proofs } => {
             return Decision {
@@ -146,11 +262,15 @@ pub fn enforced(shadow: Option<&Shadow>, subject: &Subject) -> bool {
 
 /// What all decisions about one recipient make of the copy. `emptiable[i]`: the part of matter `i` can be emptied because a
 /// text/plain alternative stands beside it, and its index.
-pub fn treatment(decisions: &[Decision], matters: &[Place], facts: &Facts<'_>) -> Treatment {
+pub fn treatment<'a>(
+    decisions: impl IntoIterator<Item = &'a Decision>,
+    matters: &[Place],
+    facts: &Facts<'_>,
+) -> Treatment {
     let mut strip = BTreeSet::new();
     let mut empty = BTreeSet::new();
     let mut held = None;
-    for (decision, place) in decisions.iter().zip(matters) {
+    for (decision, place) in decisions.into_iter().zip(matters) {
         let cause = Cause {
             reason: decision.reason.unwrap_or(Reason::Uninspectable),
             uninspectable: decision.uninspectable,

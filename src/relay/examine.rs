@@ -5,20 +5,22 @@
 //! (promise 8). A register that does not answer keeps nothing. It never returns a variant that was not walked and examined
 //! once more.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::runtime::RuntimeFlavor;
 use tokio::time::Instant;
 
-use super::decide::{Decision, Facts, Place, decide, enforced, treatment};
+use super::decide::{Classes, Decisions, Facts, Place, enforced, treatment};
 use super::plan::{Group, Treatment, group, strictest};
 use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops, Stream};
 use super::streams::Streams;
 use super::strip;
 use super::survey::{Survey, survey};
-use crate::consent::{Action, Reason, Standing, Subject, WithdrawalLink};
+use crate::consent::{Reason, Standing, Subject, WithdrawalLink};
 use crate::mime::splice::Spliced;
 use crate::mime::trace;
 use crate::pixel::Rules;
@@ -87,6 +89,8 @@ pub struct Examined<'a> {
     pub shadow: Option<&'a Shadow>,
     /// When the register answered; `None` when it did not.
     pub looked_up_at: Option<Timestamp>,
+    /// When it was asked: nothing in its answer is older.
+    pub asked_at: Instant,
     /// One for each forward-path.
     pub recipients: Vec<Recipient>,
     /// Recipients with the same treatment.
@@ -103,7 +107,7 @@ pub struct Recipient {
     /// Whether the decisions act.
     pub enforced: bool,
     /// One for each matter of the survey.
-    pub decisions: Vec<Decision>,
+    pub decisions: Decisions,
 }
 
 impl Examiner {
@@ -121,7 +125,9 @@ impl Examiner {
         for _ in 0..ROUNDS {
             let asked_at = Instant::now();
             let standings = self.look_up(stream, &subjects).await;
-            let examined = self.decided(case, survey.clone(), stream, &subjects, &standings);
+            let asked = (asked_at, &standings);
+            let decided = || self.decided(case, survey.clone(), stream, &subjects, asked);
+            let examined = apart(case.message.len(), decided);
             if asked_at.elapsed() <= ANSWER_AGE_MOST {
                 return Ok(examined);
             }
@@ -184,7 +190,7 @@ impl Examiner {
         survey: Survey,
         stream: &'a Stream,
         subjects: &[Subject],
-        standings: &Result<Vec<Standing>, Reason>,
+        (asked_at, standings): (Instant, &Result<Vec<Standing>, Reason>),
     ) -> Examined<'a> {
         let shadow = stream.shadow(case.today);
         let facts = Facts {
@@ -197,20 +203,23 @@ impl Examiner {
         };
         let mut recipients = Vec::with_capacity(subjects.len());
         let mut treatments = Vec::with_capacity(subjects.len());
+        // Shared between recipients: each may name thousands of findings.
+        let untouched = Arc::new(Treatment::untouched());
+        let mut known = BTreeMap::new();
+        let classes = Classes::new(survey.matters(), stream);
         for (index, subject) in subjects.iter().enumerate() {
             let asked = match standings {
                 Ok(standings) => standings.get(index).ok_or(Reason::StoreUnavailable),
                 Err(reason) => Err(*reason),
             };
-            let matters = survey.matters();
-            let decisions: Vec<Decision> = matters
-                .map(|matter| decide(matter, asked, &facts))
-                .collect();
+            let decisions = classes.decide(asked, &facts);
             // Looking on means writing down what would be done: without a ledger it is over.
             let enforced = enforced(shadow, subject) || !case.ledger;
             treatments.push(match enforced {
-                true => treatment(&decisions, &survey.places, &facts),
-                false => Treatment::untouched(),
+                true => Arc::clone(known.entry(decisions.words()).or_insert_with(|| {
+                    Arc::new(treatment(decisions.iter(), &survey.places, &facts))
+                })),
+                false => Arc::clone(&untouched),
             });
             recipients.push(Recipient {
                 subject: *subject,
@@ -229,6 +238,7 @@ impl Examiner {
             stream,
             shadow,
             looked_up_at,
+            asked_at,
             recipients,
             groups,
             variants,
@@ -283,7 +293,7 @@ impl Examined<'_> {
     pub fn keeps(&self) -> bool {
         self.recipients
             .iter()
-            .any(|recipient| !recipient.enforced || recipient.decisions.iter().any(Decision::keeps))
+            .any(|recipient| !recipient.enforced || recipient.decisions.keep())
     }
 
     /// Whether a copy waits because it cannot be inspected.
@@ -297,28 +307,27 @@ impl Examined<'_> {
             let Treatment::Forward { strip, empty } = &group.treatment else {
                 continue;
             };
-            let gone = |place: &Place| match place {
-                Place::Finding(finding) => strip.contains(finding),
-                Place::Part { part, .. } => empty.contains(part),
+            if strip.is_empty() && empty.is_empty() {
+                continue;
+            }
+            let places = &self.survey.places;
+            let gone = |matter: usize| match places.get(matter) {
+                Some(Place::Finding(finding)) => strip.contains(finding),
+                Some(Place::Part { part, .. }) => empty.contains(part),
+                None => false,
             };
+            // The same for all of the group, and made once.
+            let mut parted = None;
             for index in &group.recipients {
                 let Some(recipient) = self
                     .recipients
                     .get_mut(*index)
-                    .filter(|recipient| recipient.enforced)
+                    .filter(|recipient| recipient.decisions.keep())
                 else {
                     continue;
                 };
-                for (decision, place) in recipient.decisions.iter_mut().zip(&self.survey.places) {
-                    if decision.keeps() && gone(place) {
-                        *decision = Decision {
-                            action: Action::Stripped,
-                            basis: None,
-                            reason: Some(Reason::StrictestRecipient),
-                            ..decision.clone()
-                        };
-                    }
-                }
+                let parted = parted.get_or_insert_with(|| recipient.decisions.parted(gone));
+                recipient.decisions.give_way(parted);
             }
         }
     }
@@ -338,6 +347,17 @@ fn withdrawal(stream: &Stream, survey: &Survey) -> WithdrawalLink {
             WithdrawalLink::Present
         }
         Some(Wanted::Checked(_)) => WithdrawalLink::Absent,
+    }
+}
+
+/// Work on a message, away from the reactor's other tasks where it is large and the runtime has room for that.
+fn apart<T>(octets: usize, work: impl FnOnce() -> T) -> T {
+    let flavor = tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    match flavor {
+        Ok(RuntimeFlavor::MultiThread) if octets >= SURVEY_ELSEWHERE_OCTETS => {
+            tokio::task::block_in_place(work)
+        }
+        _ => work(),
     }
 }
 

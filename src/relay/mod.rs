@@ -215,13 +215,16 @@ impl Relay {
 
     /// The one refusal that a message gets of which nobody's copy may go, or not without everybody's.
     fn refusal_for_all(&self, journey: &Journey, judged: &Judged) -> Option<Reply> {
+        if journey.client.protocol == Protocol::Lmtp {
+            // Each is answered for itself, the rejected beside the held.
+            return None;
+        }
         if judged.parcels.is_empty() {
             return Some(deliver::mildest(judged.aside.values()));
         }
-        let alone = journey.client.protocol == Protocol::Lmtp;
         let together = journey.mail.reverse_path.is_null()
             || self.examiner.settings.partial_reject == PartialReject::RefuseAll;
-        if alone || !together {
+        if !together {
             return None;
         }
         judged

@@ -60,7 +60,7 @@ impl Relay {
 
     /// One attempt at one entry.
     async fn attempt(&self, id: &EntryId) {
-        let owed = match self.spool.claim(id).await {
+        let mut owed = match self.spool.claim(id).await {
             Ok(Some(owed)) => owed,
             Ok(None) => return,
             Err(error) => {
@@ -76,6 +76,16 @@ impl Relay {
             .is_expired(owed.envelope.arrived_at, now)
         {
             recipients = recipients.into_iter().filter_map(expired).collect();
+        }
+        if !recipients.is_empty() && recipients != owed.envelope.recipients {
+            // A report may take its time: whatever ends this attempt before its end, nobody gets a second copy for it.
+            let envelope = Envelope {
+                recipients: recipients.clone(),
+                ..owed.envelope.clone()
+            };
+            if let Err(error) = owed.note(envelope).await {
+                tracing::error!(%id, %error, "the spool could not note the outcome of an attempt");
+            }
         }
         let reported = self.report_failures(&owed, recipients).await;
         self.put_back(owed, reported, now).await;

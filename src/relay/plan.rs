@@ -3,6 +3,7 @@
 //! Pure. Takes one treatment per recipient, gives groups in the order of their first recipient; order inside a group is
 //! the client's. Knows neither findings nor consent: a treatment is only compared.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -107,29 +108,38 @@ pub struct Group {
 }
 
 /// One group per distinct treatment.
-pub fn group(treatments: &[Treatment]) -> Vec<Group> {
+pub fn group<T: Borrow<Treatment>>(treatments: &[T]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
+    let mut met: Vec<(&Treatment, usize)> = Vec::new();
     for (recipient, treatment) in treatments.iter().enumerate() {
-        match groups
-            .iter_mut()
-            .find(|group| group.treatment == *treatment)
-        {
-            Some(group) => group.recipients.push(recipient),
-            None => groups.push(Group {
-                recipients: vec![recipient],
-                treatment: treatment.clone(),
-            }),
+        let treatment = treatment.borrow();
+        let same =
+            |known: &&(&Treatment, usize)| std::ptr::eq(known.0, treatment) || known.0 == treatment;
+        let group = match met.iter().find(same) {
+            Some((_, group)) => *group,
+            None => {
+                met.push((treatment, groups.len()));
+                groups.push(Group {
+                    recipients: Vec::new(),
+                    treatment: treatment.clone(),
+                });
+                groups.len() - 1
+            }
+        };
+        if let Some(group) = groups.get_mut(group) {
+            group.recipients.push(recipient);
         }
     }
     groups
 }
 
 /// One group for everybody, stripped for all if for anybody.
-pub fn strictest(treatments: &[Treatment]) -> Vec<Group> {
-    let Some((first, others)) = treatments.split_first() else {
+pub fn strictest<T: Borrow<Treatment>>(treatments: &[T]) -> Vec<Group> {
+    let mut different = group(treatments).into_iter().map(|group| group.treatment);
+    let Some(first) = different.next() else {
         return Vec::new();
     };
-    let treatment = others.iter().fold(first.clone(), Treatment::strictest);
+    let treatment = different.fold(first, |all, other| all.strictest(&other));
     vec![Group {
         recipients: (0..treatments.len()).collect(),
         treatment,

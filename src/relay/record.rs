@@ -7,17 +7,19 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use ring::digest::{Context, SHA256};
+use tokio::time::timeout;
 
-use super::examine::{Examined, Recipient};
+use super::decide;
+use super::examine::{ANSWER_AGE_MOST, Examined, Recipient};
 use super::plan::{Cause, Treatment};
 use super::settings::Shadow;
 use super::streams::Declared;
 use super::survey::Found;
 use super::{Journey, Relay};
-use crate::consent::Subject;
+use crate::consent::{Action, Subject};
 use crate::ledger::{
-    Decision, Enforcement, Fate as FateLine, Finding, Group, Host, Intent, LedgerError, Outcome,
-    Uninspectable,
+    Decision, Enforcement, Fate as FateLine, Finding, Group, Host, Intent, LINE_OCTETS_MAX,
+    LedgerError, Outcome, Uninspectable,
 };
 use crate::mime::trace;
 use crate::next_hop::Fate;
@@ -42,11 +44,20 @@ impl Relay {
         message: &[u8],
         examined: &Examined<'_>,
     ) -> Result<(), LedgerError> {
-        let intent = self.intent(journey, message, examined);
-        self.ledger
-            .intent(intent, examined.keeps())
-            .await
-            .map(|_| ())
+        let intent = self.intent(journey, message, examined)?;
+        let keeps = examined.keeps();
+        let written = self.ledger.intent(intent, keeps);
+        if !keeps {
+            return written.await.map(|_| ());
+        }
+        // Promise 8: what keeps something is written while the answer it rests on is fresh, or it is not done.
+        let fresh = ANSWER_AGE_MOST.saturating_sub(examined.asked_at.elapsed());
+        match timeout(fresh, written).await {
+            Ok(written) => written.map(|_| ()),
+            Err(_) => Err(LedgerError::TimedOut {
+                milliseconds: u64::try_from(fresh.as_millis()).unwrap_or(u64::MAX),
+            }),
+        }
     }
 
     /// Writes how it went. A line that cannot be written is logged; the ledger notes the gap.
@@ -72,7 +83,12 @@ impl Relay {
         }
     }
 
-    fn intent(&self, journey: &Journey, message: &[u8], examined: &Examined<'_>) -> Intent {
+    fn intent(
+        &self,
+        journey: &Journey,
+        message: &[u8],
+        examined: &Examined<'_>,
+    ) -> Result<Intent, LedgerError> {
         let keys = &self.examiner.keys;
         let survey = &examined.survey;
         let message_id = survey.header.message_id.as_deref();
@@ -82,7 +98,8 @@ impl Relay {
             reason: why.as_str().to_owned(),
         });
         let out_of_scope = survey.out_of_scope.iter();
-        Intent {
+        let groups = groups(examined)?;
+        Ok(Intent {
             id: journey.id.to_string(),
             attempt: journey.attempt,
             listener: journey.client.listener.clone(),
@@ -98,13 +115,13 @@ impl Relay {
             findings: findings
                 .map(|(n, found)| finding_line(keys, n, found, examined))
                 .collect(),
-            groups: groups(examined),
+            groups,
             uninspectable: uninspectable.collect(),
             out_of_scope: out_of_scope
                 .map(|(why, count)| ((*why).to_owned(), *count as u64))
                 .collect(),
             dkim_domains: dkim(keys, survey.header.dkim.iter()),
-        }
+        })
     }
 
     fn enforcement(&self, shadow: Option<&Shadow>) -> Enforcement {
@@ -209,7 +226,8 @@ pub fn evidence(evidence: &Evidence) -> String {
 }
 
 /// Recipients with the same copy and the same decisions stand in one group of the line.
-fn groups(examined: &Examined<'_>) -> Vec<Group> {
+fn groups(examined: &Examined<'_>) -> Result<Vec<Group>, LedgerError> {
+    let mut octets = 0;
     let mut lines: Vec<(&Recipient, Group)> = Vec::new();
     for group in &examined.groups {
         let first = lines.len();
@@ -222,13 +240,22 @@ fn groups(examined: &Examined<'_>) -> Vec<Group> {
             match same {
                 Some((_, line)) => line.subjects.push(subject),
                 None => {
+                    octets += recipient.decisions.iter().map(least_octets).sum::<usize>();
+                    if octets > LINE_OCTETS_MAX {
+                        return Err(LedgerError::TooLong { octets });
+                    }
                     let line = group_line(recipient, subject, &group.treatment, examined);
                     lines.push((recipient, line));
                 }
             }
         }
     }
-    lines.into_iter().map(|(_, line)| line).collect()
+    Ok(lines.into_iter().map(|(_, line)| line).collect())
+}
+
+/// What a decision takes in the line at the least, in octets: a line that cannot fit is not even made.
+fn least_octets(decision: &decide::Decision) -> usize {
+    40 + 35 * decision.proofs.len()
 }
 
 fn group_line(
@@ -237,16 +264,16 @@ fn group_line(
     treatment: &Treatment,
     examined: &Examined<'_>,
 ) -> Group {
-    let findings = recipient
-        .decisions
-        .iter()
-        .take(examined.survey.findings.len());
-    let decisions = findings.enumerate().map(|(n, decision)| Decision {
-        finding: number(n),
-        action: decision.action.to_string(),
-        basis: decision.basis.map(|basis| basis.to_string()),
-        reason: decision.reason.map(|reason| reason.to_string()),
-        records: decision.proofs.iter().map(ToString::to_string).collect(),
+    let findings = recipient.decisions.iter().zip(&examined.survey.findings);
+    let decisions = findings.enumerate().map(|(n, (decision, found))| {
+        let action = effect(decision.action, n, found, treatment);
+        Decision {
+            finding: number(n),
+            action: action.to_string(),
+            basis: decision.basis.map(|basis| basis.to_string()),
+            reason: decision.reason.map(|reason| reason.to_string()),
+            records: decision.proofs.iter().map(ToString::to_string).collect(),
+        }
     });
     let (copy, cause) = match treatment {
         Treatment::Forward { .. } if treatment.changes() => ("stripped", None),
@@ -260,6 +287,22 @@ fn group_line(
         reason: cause.map(cause_word),
         shadow: !recipient.enforced,
         decisions: decisions.collect(),
+    }
+}
+
+/// What becomes of a finding in a copy that goes out, whatever was decided: an emptied part has none left, and what a
+/// shadow forwards was not stripped.
+fn effect(action: Action, finding: usize, found: &Found, treatment: &Treatment) -> Action {
+    let Treatment::Forward { strip, empty } = treatment else {
+        return action;
+    };
+    match (
+        action,
+        strip.contains(&finding) || empty.contains(&found.part),
+    ) {
+        (_, true) => Action::Stripped,
+        (Action::Stripped | Action::Held | Action::Rejected, false) => Action::WouldStrip,
+        (other, false) => other,
     }
 }
 

@@ -128,6 +128,17 @@ impl Limits {
         Ok(())
     }
 
+    /// Every wait, by its key.
+    pub(crate) fn waits(&self) -> [(&'static str, u64); 5] {
+        [
+            ("greeting_timeout_seconds", self.greeting_timeout_seconds),
+            ("command_timeout_seconds", self.command_timeout_seconds),
+            ("data_timeout_seconds", self.data_timeout_seconds),
+            ("data_total_seconds", self.data_total_seconds),
+            ("write_timeout_seconds", self.write_timeout_seconds),
+        ]
+    }
+
     pub(super) fn write_timeout(&self) -> Duration {
         Duration::from_secs(self.write_timeout_seconds)
     }

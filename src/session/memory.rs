@@ -64,6 +64,24 @@ impl Share {
         [step, least].into_iter().any(|more| self.take(more))
     }
 
+    /// Covers exactly `octets`, the length of a message that is whole; `false` when there is no room.
+    pub fn fit(&mut self, octets: usize) -> bool {
+        let wanted = u64::try_from(octets).unwrap_or(u64::MAX);
+        if wanted > self.octets {
+            return self.take(wanted - self.octets);
+        }
+        let surplus = self.octets - wanted;
+        self.octets = wanted;
+        self.memory.used.fetch_sub(surplus, Ordering::Relaxed);
+        true
+    }
+
+    /// Gives all of it back: the message is refused and no longer held, only read to its end.
+    pub fn release(&mut self) {
+        let octets = std::mem::take(&mut self.octets);
+        self.memory.used.fetch_sub(octets, Ordering::Relaxed);
+    }
+
     fn take(&mut self, more: u64) -> bool {
         let room = |used: u64| {
             used.checked_add(more)
@@ -80,7 +98,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.memory.used.fetch_sub(self.octets, Ordering::Relaxed);
+        self.release();
     }
 }
 
@@ -105,6 +123,13 @@ mod tests {
         assert!(one.cover(3 * STEP_OCTETS as usize));
         assert!(!one.cover(3 * STEP_OCTETS as usize + 1));
         assert!(!one.cover(usize::MAX));
+        assert!(one.fit(10));
+        assert_eq!(memory.used(), 10);
+        assert!(!one.fit(3 * STEP_OCTETS as usize + 1));
+        assert!(one.fit(3 * STEP_OCTETS as usize));
+        one.release();
+        assert_eq!(memory.used(), 0);
+        assert!(one.cover(1));
         drop(one);
         assert_eq!(memory.used(), 0);
         assert!(Memory::new(10).share().cover(10));

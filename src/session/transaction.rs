@@ -95,10 +95,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             let (consumed, outcome) = reader.push(self.wire.input());
             self.wire.consume(consumed);
             match outcome {
-                Some(Ok(message)) => return Ok(Read::Whole(message)),
+                // A small message comes in one piece: it is counted here or never.
+                Some(Ok(message)) if share.fit(message.len()) => return Ok(Read::Whole(message)),
+                Some(Ok(_)) => {
+                    let full = Violation::Memory(self.shared.memory.limit());
+                    return Ok(Read::Refused(full));
+                }
                 Some(Err(violation)) => return Ok(Read::Refused(violation)),
+                None if reader.is_refused() => share.release(),
                 None if !share.cover(reader.held_octets()) => {
                     reader.refuse(Violation::Memory(self.shared.memory.limit()));
+                    share.release();
                 }
                 None => {}
             }

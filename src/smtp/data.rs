@@ -124,6 +124,11 @@ impl DataReader {
         self.message.len()
     }
 
+    /// Whether it is refused already and only read to its end.
+    pub fn is_refused(&self) -> bool {
+        self.violation.is_some()
+    }
+
     /// Refuses the message for a reason that does not lie in it; it is still read to its end.
     pub fn refuse(&mut self, violation: Violation) {
         self.violation.get_or_insert(violation);

@@ -242,6 +242,16 @@ impl Owed {
         }))
     }
 
+    /// Notes in the midst of an attempt what is still owed, so that nothing that happens in the rest of it brings back
+    /// what is done. On `Err` the disk has the older envelope, while this process goes by the new one.
+    pub async fn note(&mut self, envelope: Envelope) -> Result<(), SpoolError> {
+        let file = self.claim.seal.envelope_file(&envelope)?;
+        let owed = self.claim.spool.layout.owed_of(&self.claim.id);
+        self.claim.fresher = Some(Box::new(envelope.clone()));
+        self.envelope = envelope;
+        blocking(move || disk::replace(&owed, &file)).await
+    }
+
     /// Keeps what is still owed for a later attempt. On `Err` the disk has the older envelope, while this process goes
     /// by the new one; a restart would try again those who already had their copy.
     pub async fn keep(self, envelope: Envelope) -> Result<(), SpoolError> {

@@ -23,7 +23,7 @@ fn unwelcome() -> Vec<(&'static str, Verb, Vec<Act>)> {
         (
             "greeting silent",
             Verb::Connect,
-            vec![Act::Stall(Duration::from_secs(4))],
+            vec![Act::Stall(Duration::from_secs(5))],
         ),
         ("greeting 421", Verb::Connect, says("421 4.3.2 busy")),
         ("greeting 450", Verb::Connect, says("450 4.3.2 busy")),
@@ -39,7 +39,7 @@ fn unwelcome() -> Vec<(&'static str, Verb, Vec<Act>)> {
         (
             "EHLO silent",
             Verb::Ehlo,
-            vec![Act::Stall(Duration::from_secs(4))],
+            vec![Act::Stall(Duration::from_secs(5))],
         ),
     ]
 }
@@ -75,7 +75,7 @@ fn gone_after_it_was_reached() {
 
 #[test]
 fn refused_connections() {
-    let hop = IllMannered::start(Script::smtp());
+    let hop = IllMannered::start_on("127.0.0.3:0", Script::smtp());
     let config = config_for(&hop);
     let address = hop.address();
     let served = start(&config);
@@ -119,7 +119,7 @@ fn at_each_verb_of_one_variant() {
         one("DATA 250", at(Verb::Data, says("250 2.0.0 ok"))).nothing("451 4.4.0 "),
         one(
             "DATA silent",
-            at(Verb::Data, vec![Act::Stall(Duration::from_secs(3))]),
+            at(Verb::Data, vec![Act::Stall(Duration::from_secs(5))]),
         )
         .nothing("451 4.4.2 "),
         big(one("closed in the data", at(Verb::Content, closed()))).nothing("451 4.4.2 "),

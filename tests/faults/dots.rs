@@ -14,7 +14,7 @@ fn ways() -> Vec<(&'static str, Vec<Act>)> {
         ("421", vec![Act::say("421 4.3.2 bye"), Act::Close]),
         ("closed", vec![Act::Close]),
         ("taken, closed", vec![Act::Take, Act::Close]),
-        ("silent", vec![Act::Stall(Duration::from_secs(3))]),
+        ("silent", vec![Act::Stall(Duration::from_secs(5))]),
         ("garbage", vec![Act::Raw(b"thanks a lot\r\n".to_vec())]),
     ]
 }
@@ -138,7 +138,7 @@ fn each_of_an_lmtp_next_hop() {
         ),
         lmtp(one(
             "lmtp: silent before one",
-            script(vec![Act::Stall(Duration::from_secs(3))]),
+            script(vec![Act::Stall(Duration::from_secs(5))]),
         ))
         .owing(ben, CLEO_PERHAPS, [0, 1, 2, 0], &[])
         .at_reply(SECOND),

@@ -1,7 +1,5 @@
 //! `hold_before_data`: a client that thinks between RCPT and DATA does not keep a connection from others.
 
-use std::thread::sleep;
-
 use crate::support::Client;
 use crate::*;
 
@@ -17,6 +15,13 @@ fn one_connection(hop: &IllMannered) -> Config {
     }
 }
 
+/// Waits for the RSET by which the client's transaction is given up.
+fn given_back(hop: &IllMannered, served: &Served) {
+    wait_until("RSET", served, || {
+        hop.commands().last().is_some_and(|line| line == "RSET")
+    });
+}
+
 #[test]
 fn the_connection_serves_others_while_a_client_thinks() {
     let hop = IllMannered::start(Script::smtp());
@@ -24,8 +29,7 @@ fn the_connection_serves_others_while_a_client_thinks() {
     let slow = Submission::new(&GRANTED, letter());
     let mut told = Told::default();
     let (mut client, _) = slow.until_data(served.address(), &mut told).unwrap();
-    sleep(Duration::from_millis(1300));
-    assert_eq!(hop.commands().last().map(String::as_str), Some("RSET"));
+    given_back(&hop, &served);
 
     let quick = Submission::new(&UNKNOWN, letter()).send(served.address());
     assert_eq!(quick.dot, ["250 2.0.0 taken"], "{}", served.log());
@@ -57,7 +61,7 @@ fn a_client_that_thinks_in_the_data_does_not_hold_it_either() {
     let wire = on_the_wire(&letter());
     let (half, rest) = wire.split_at(wire.len() / 2);
     client.send(half);
-    sleep(Duration::from_millis(1300));
+    given_back(&hop, &served);
     let quick = Submission::new(&UNKNOWN, letter()).send(served.address());
     assert_eq!(quick.dot, ["250 2.0.0 taken"], "{}", served.log());
     client.send(rest);
@@ -66,7 +70,7 @@ fn a_client_that_thinks_in_the_data_does_not_hold_it_either() {
 }
 
 /// RCPT, a pause in which the connection is given back, RCPT, DATA.
-fn in_two_goes(served: &Served, told: &mut Vec<String>) -> Client {
+fn in_two_goes(hop: &IllMannered, served: &Served, told: &mut Vec<String>) -> Client {
     let mut client = Client::connect(served.address());
     said(&mut client);
     let mut say = |client: &mut Client, line: &str| {
@@ -79,7 +83,7 @@ fn in_two_goes(served: &Served, told: &mut Vec<String>) -> Client {
         &format!("MAIL FROM:<{SENDER}> ENVID=crumb+2B7"),
     );
     say(&mut client, &format!("RCPT TO:<{ANNA}>"));
-    sleep(Duration::from_millis(1300));
+    given_back(hop, served);
     say(&mut client, &format!("RCPT TO:<{DORA}>"));
     say(&mut client, "DATA");
     client
@@ -90,7 +94,7 @@ fn recipients_named_behind_the_pause_join_those_before_it() {
     let hop = IllMannered::start(Script::smtp());
     let served = start(&one_connection(&hop));
     let mut told = Vec::new();
-    let mut client = in_two_goes(&served, &mut told);
+    let mut client = in_two_goes(&hop, &served, &mut told);
     assert!(told[3].starts_with("250") && told[4].starts_with("354"));
     client.send(&on_the_wire(&letter()));
     assert_eq!(said(&mut client), "250 2.0.0 taken", "{}", served.log());
@@ -110,7 +114,7 @@ fn who_is_not_accepted_again_is_reported_and_the_others_get_theirs() {
     let config = one_connection(&hop);
     let mut served = start(&config);
     let mut told = Vec::new();
-    let mut client = in_two_goes(&served, &mut told);
+    let mut client = in_two_goes(&hop, &served, &mut told);
     assert!(told[3].starts_with("250"), "DORA's own verdict: {told:?}");
     client.send(&on_the_wire(&letter()));
     assert_eq!(said(&mut client), "250 2.0.0 taken", "{}", served.log());

@@ -107,7 +107,7 @@ fn of_a_null_reverse_path_it_lies_dead() {
         {
             let mut row = null(two("null: not accepted again", rerun));
             row.limits = &["hold_before_data_seconds = 1"];
-            row.submission.pause = Duration::from_millis(1500);
+            row.submission.pause = Duration::from_secs(2);
             row.dead = BEN_GONE;
             row.owing(OTHERS, BEN_GONE, OTHERS, &[])
         },
@@ -161,7 +161,7 @@ fn expired_debts_are_reported() {
     let served = start(&config);
     let submission = Submission {
         mail: format!("<{SENDER}> ENVID=crumb+2B7"),
-        pause: Duration::from_millis(1500),
+        pause: Duration::from_secs(2),
         ..Submission::new(&GRANTED, letter())
     };
     assert!(submission.send(served.address()).last().starts_with("250 "));

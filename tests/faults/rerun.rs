@@ -152,7 +152,7 @@ fn paused(name: &'static str, script: Script) -> Row {
     Row {
         limits: &["hold_before_data_seconds = 1"],
         submission: Submission {
-            pause: Duration::from_millis(1500),
+            pause: Duration::from_secs(2),
             ..row.submission
         },
         ..row

@@ -59,7 +59,7 @@ fn killed_at_any_call_nobody_loses_a_message() {
         ("fsync", 3),
         ("rename", 1),
         ("unlink", 1),
-        ("sendto", 4),
+        ("sendto", 1),
         ("writev", 1),
         ("openat", 4),
     ] {

@@ -1,19 +1,28 @@
 //! A disk that fails in the midst of a real transaction: no failed fsync, rename or write ends in a 250 for what is
 //! neither taken nor on the disk.
 
-use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::tracer::{Tracer, joined};
 use crate::*;
 
-/// More calls of one kind than a transaction makes.
-const CALLS: usize = 12;
+/// A call of the spool, in the midst of a transaction.
+struct Call {
+    name: &'static str,
+    /// The nth of this name that one thread makes: writing ahead is one task on one thread, noting what is owed another.
+    nth: usize,
+    /// Whether it belongs to what is owed; then strace comes when the next hop stands behind the second dot.
+    behind: bool,
+    /// Which file or directory it is about.
+    place: &'static str,
+}
 
-/// BEN and CLEO are owed theirs.
+const HERE: &str = "here";
+
+/// BEN and CLEO are owed theirs, once the next hop is told to go on.
 fn owing() -> Script {
-    let later = Rule::on(Verb::Dot, [Act::say("451 4.3.0 later")]);
-    Script::smtp().rule(later.containing(BEN).times(1))
+    let later = [Act::Stop(HERE), Act::say("451 4.3.0 later")];
+    Script::smtp().rule(Rule::on(Verb::Dot, later).containing(BEN).times(1))
 }
 
 /// 250 only where each has a copy or lies in a whole entry.
@@ -37,73 +46,75 @@ fn assert_true_reply(told: &Told, hop: &IllMannered, served: &Served, context: &
 #[test]
 #[ignore = "needs strace"]
 fn a_failed_call_is_never_a_250() {
-    let mut places = BTreeSet::new();
-    for call in ["fsync", "rename"] {
-        for n in 1..=CALLS {
-            let hop = IllMannered::start(owing());
-            let config = config_for(&hop);
-            let mut served = start(&config);
-            let inject = format!("inject={call}:error=EIO:when={n}");
-            let tracer = Tracer::attach(&served, &["-e", &format!("trace={call}"), "-e", &inject]);
-            let told = mixed().send(served.address());
-            let dots = hop.transactions().len();
-            let taken = count(&hop);
-            let trace = tracer.trace();
-            let context = format!("{call} {n}: {told:?}\n{trace}\n{}", served.log());
-            let lines = joined(&trace);
-            let Some(failed) = lines.iter().find(|line| line.contains("(INJECTED)")) else {
-                assert!(n > 1, "{call} was never made to fail");
-                assert!(told.last().starts_with("250 "), "{context}");
-                break;
-            };
-            assert!(n < CALLS, "{call}: more calls than expected");
-            let place = [
-                "messages/",
-                "messages>",
-                "prepared/",
-                "prepared>",
-                "owed/",
-                "owed>",
-            ]
-            .into_iter()
-            .find(|place| failed.contains(&format!("/spool/{place}")));
-            let place = place.unwrap_or_else(|| panic!("{failed}\n{context}"));
-            places.insert(format!("{call} {place}"));
-            assert!(told.last().starts_with("451 4.3.1 "), "{context}");
-            if place.starts_with("owed") {
-                assert_eq!(taken, [1, 0, 0, 1], "{context}");
-            } else {
-                assert_eq!(dots, 0, "sent without being written ahead\n{context}");
-            }
-            assert_true_reply(&told, &hop, &served, &context);
-            // The client keeps it, so nothing of it may come back; it comes again, and all is well.
-            die_and_come_again(&mut served, &config);
-            assert!(spool_is_empty(&served), "{context}");
-            mixed().retry(served.address());
-            wait_until("the end of what is owed", &served, || {
-                spool_is_empty(&served)
-            });
-            assert!(
-                count(&hop).iter().all(|copies| (1..=2).contains(copies)),
-                "{context}"
-            );
-            assert_own_variants(&hop, &letter());
-        }
-    }
-    let expected = [
-        "fsync messages/",
-        "fsync messages>",
-        "fsync owed/",
-        "fsync owed>",
-        "fsync prepared/",
-        "fsync prepared>",
-        "rename owed/",
-        "rename prepared/",
+    let call = |name, nth, behind, place| Call {
+        name,
+        nth,
+        behind,
+        place,
+    };
+    let calls = vec![
+        call("fsync", 1, false, "messages/"),
+        call("fsync", 2, false, "messages>"),
+        call("fsync", 3, false, "prepared/"),
+        call("rename", 1, false, "prepared/"),
+        call("fsync", 4, false, "prepared>"),
+        call("fsync", 1, true, "owed/"),
+        call("rename", 1, true, "owed/"),
+        call("fsync", 2, true, "owed>"),
     ];
-    assert_eq!(
-        places.iter().map(String::as_str).collect::<Vec<_>>(),
-        expected
-    );
+    let name = |call: &Call| format!("{} {}", call.name, call.place);
+    run(calls, name, Call::fail);
+}
+
+impl Call {
+    fn attach(&self, served: &Served) -> Tracer {
+        let trace = format!("trace={}", self.name);
+        let inject = format!("inject={}:error=EIO:when={}", self.name, self.nth);
+        Tracer::attach(served, &["-e", &trace, "-e", &inject])
+    }
+
+    fn fail(&self) {
+        let hop = IllMannered::start(owing());
+        let config = patient(&hop);
+        let mut served = start(&config);
+        let address = served.address();
+        let (told, tracer) = thread::scope(|scope| {
+            let ahead = (!self.behind).then(|| self.attach(&served));
+            let client = scope.spawn(move || mixed().send(address));
+            let behind = self.behind.then(|| {
+                assert!(hop.wait_stopped(HERE, PATIENCE));
+                self.attach(&served)
+            });
+            hop.go_on(HERE);
+            (client.join().unwrap(), ahead.or(behind).unwrap())
+        });
+        let (dots, taken) = (hop.transactions().len(), count(&hop));
+        let trace = tracer.trace();
+        let context = format!("{told:?}\n{trace}\n{}", served.log());
+        let lines = joined(&trace);
+        let failed = lines.iter().find(|line| line.contains("(INJECTED)"));
+        let place = format!("/spool/{}", self.place);
+        assert!(
+            failed.is_some_and(|line| line.contains(&place)),
+            "{context}"
+        );
+        assert!(told.last().starts_with("451 4.3.1 "), "{context}");
+        match self.behind {
+            true => assert_eq!(taken, [1, 0, 0, 1], "{context}"),
+            false => assert_eq!(dots, 0, "not written ahead, and sent\n{context}"),
+        }
+        assert_true_reply(&told, &hop, &served, &context);
+        // The client keeps it, so nothing of it may come back; it comes again, and all is well.
+        die_and_come_again(&mut served, &config);
+        assert!(spool_is_empty(&served), "{context}");
+        mixed().retry(served.address());
+        wait_until("the end of what is owed", &served, || {
+            spool_is_empty(&served)
+        });
+        let copies = count(&hop);
+        assert!(copies.iter().all(|n| (1..=2).contains(n)), "{context}");
+        assert_own_variants(&hop, &letter());
+    }
 }
 
 /// A relay that meets a limit on the size of files with an error, as it would a full disk, and not with a signal.

@@ -48,7 +48,7 @@ fn partials() -> Vec<Partial> {
         partial("second taken, closed", dot(3, vec![Act::Take, Act::Close])),
         partial(
             "second silent",
-            dot(3, vec![Act::Stall(Duration::from_secs(3))]),
+            dot(3, vec![Act::Stall(Duration::from_secs(5))]),
         ),
         partial("first: one 450", rcpt(2, ANNA, "450 4.2.0 busy")),
         partial("first: one 550", rcpt(2, DORA, "550 5.1.1 gone")),
@@ -72,7 +72,7 @@ fn partials() -> Vec<Partial> {
         },
         Partial {
             submission: Submission {
-                pause: Duration::from_millis(1500),
+                pause: Duration::from_secs(2),
                 ..Submission::new(&GRANTED, letter())
             },
             limits: &["hold_before_data_seconds = 1"],

@@ -237,7 +237,12 @@ pub(crate) struct IllMannered {
 
 impl IllMannered {
     pub(crate) fn start(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_on("127.0.0.1:0", script)
+    }
+
+    /// On an address of the test's own choice, where no other test takes the port when this one ends.
+    pub(crate) fn start_on(address: &str, script: Script) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             script,

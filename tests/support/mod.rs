@@ -104,15 +104,17 @@ impl Served {
             self.child.try_wait().expect("its state").is_some(),
             "still running"
         );
-        self.address = free_port();
-        let text = config.text(&self.address.to_string(), self.directory.path());
-        fs::write(self.directory.path().join("pixelgate.toml"), text).expect("the configuration");
-        self.child = spawn(config, self.directory.path());
-        assert!(
-            wait_until_listening(&mut self.child, self.address),
-            "serve did not listen again:\n{}",
-            self.log()
-        );
+        for _ in 0..5 {
+            self.address = free_port();
+            let text = config.text(&self.address.to_string(), self.directory.path());
+            fs::write(self.directory.path().join("pixelgate.toml"), text)
+                .expect("the configuration");
+            self.child = spawn(config, self.directory.path());
+            if wait_until_listening(&mut self.child, self.address) {
+                return;
+            }
+        }
+        panic!("serve did not listen again:\n{}", self.log());
     }
 
     /// Where it listens.

@@ -126,11 +126,11 @@ pub(crate) fn next_hop_lines(hop: &IllMannered, protocol: &str, more: &[&str]) -
     ];
     let limits = [
         "connect_timeout_seconds = 2",
-        "greeting_timeout_seconds = 1",
-        "command_timeout_seconds = 1",
-        "data_start_timeout_seconds = 1",
-        "data_block_timeout_seconds = 1",
-        "dot_timeout_seconds = 1",
+        "greeting_timeout_seconds = 2",
+        "command_timeout_seconds = 2",
+        "data_start_timeout_seconds = 2",
+        "data_block_timeout_seconds = 2",
+        "dot_timeout_seconds = 2",
         "connection_wait_seconds = 2",
         "answer_within_seconds = 8",
         "dot_time_seconds = 2",
