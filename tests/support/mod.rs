@@ -227,7 +227,7 @@ fn wait_until_listening(child: &mut Child, address: SocketAddr) -> bool {
         if child.try_wait().expect("its state").is_some() {
             return false;
         }
-        if is_listening(address) {
+        if is_listening(child.id(), address) {
             return true;
         }
         sleep(Duration::from_millis(5));
@@ -235,16 +235,35 @@ fn wait_until_listening(child: &mut Child, address: SocketAddr) -> bool {
     false
 }
 
-fn is_listening(address: SocketAddr) -> bool {
+/// Whether this process, or one that it started (under strace), listens there. Somebody else may have taken the port since
+/// it was free; then the relay is about to end.
+fn is_listening(pid: u32, address: SocketAddr) -> bool {
     const LISTEN: &str = "0A";
     let port = format!(":{:04X}", address.port());
     let table = fs::read_to_string("/proc/net/tcp").expect("the kernel's table of sockets");
     table.lines().any(|line| {
-        let mut words = line.split_ascii_whitespace();
-        let local = words.nth(1).is_some_and(|local| local.ends_with(&port));
-        // The remote address stands between.
-        local && words.nth(1) == Some(LISTEN)
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        words.get(1).is_some_and(|local| local.ends_with(&port))
+            && words.get(3) == Some(&LISTEN)
+            && words.get(9).is_some_and(|inode| holds(pid, inode))
     })
+}
+
+fn holds(pid: u32, inode: &str) -> bool {
+    let name = format!("socket:[{inode}]");
+    // A process that ends meanwhile holds nothing.
+    let open = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten();
+    let own = open
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+        .any(|link| link.to_str() == Some(&name));
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    own || children
+        .unwrap_or_default()
+        .split_ascii_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .any(|child| holds(child, inode))
 }
 
 fn files_in(directory: &Path) -> Vec<Vec<u8>> {
