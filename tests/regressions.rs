@@ -243,6 +243,18 @@ fn a_header_field_may_name_the_base() {
     )));
 }
 
+// Structure
+
+#[test]
+fn a_boundary_in_single_quotes_hides_nothing() {
+    let inner = format!(
+        "--b\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--",
+        encoded(format!("<p><img src=\"{TRACKER}\">"))
+    );
+    let fields = "Content-Type: multipart/mixed; boundary='b'";
+    refused(&surveyed(&message(fields, inner.as_bytes())));
+}
+
 // Spellings of one URL
 
 #[test]

@@ -273,7 +273,13 @@ impl<'a> Reader<'a> {
             .split(|octet| *octet == b'(')
             .next()
             .unwrap_or_default();
-        for other in [whole.as_slice(), uncommented, &to_separator(as_written)] {
+        // `boundary='a'`: some take single quotes for quotes.
+        let unquoted = word
+            .strip_prefix(b"'")
+            .and_then(|inside| inside.strip_suffix(b"'"))
+            .unwrap_or_default();
+        let as_written = to_separator(as_written);
+        for other in [whole.as_slice(), uncommented, unquoted, &as_written] {
             if other != word && !other.is_empty() && !assigns_again {
                 self.found.disputed = true;
                 self.found.add(name, other);
