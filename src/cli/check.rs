@@ -58,7 +58,10 @@ fn describe(text: &mut String, file: &File) {
                 tracker.recipient
             );
         }
-        let _ = writeln!(text, "  any other host needs consent to every purpose");
+        let all = stream.trackers.iter().flat_map(|tracker| &tracker.hosts);
+        if !all.into_iter().any(|host| host == "*") {
+            let _ = writeln!(text, "  any other host needs consent to every purpose");
+        }
         let _ = match &stream.withdrawal_link {
             None => writeln!(text, "  no withdrawal link is asked for in the mail"),
             Some(WithdrawalLink::Elsewhere(link)) => {
