@@ -161,7 +161,9 @@ proptest! {
     ) {
         let facts = around.facts(&stream);
         let grants: Vec<usize> = (0..changes.len()).filter(|n| changes[*n].kind == ChangeKind::Granted).collect();
-        prop_assume!(!grants.is_empty());
+        if grants.is_empty() {
+            return Ok(());
+        }
         let mut fewer = changes.clone();
         fewer.remove(*which.get(&grants));
         prop_assert!(!keeps(matter, &fewer, &facts) || keeps(matter, &changes, &facts));
