@@ -8,7 +8,6 @@ use super::{Failure, say};
 use crate::config::File;
 use crate::pixel::Rules;
 use crate::relay::settings::WithdrawalLink;
-use crate::relay::streams::Streams;
 
 pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
     let config = read(config)?;
@@ -42,11 +41,16 @@ fn describe(text: &mut String, file: &File) {
     for next_hop in &file.next_hops {
         let _ = writeln!(text, "next hop {}", next_hop.address);
     }
-    for stream in Streams::new(file.streams.clone()).all() {
+    for stream in file.streams().all() {
         let _ = writeln!(
             text,
-            "stream `{}`: {} mail of controller `{}`",
-            stream.name, stream.kind, stream.controller
+            "stream `{}`: {} mail of {}",
+            stream.name,
+            stream.kind,
+            match &stream.controller {
+                Some(controller) => format!("controller `{controller}`"),
+                None => "every controller for which its listeners speak".to_owned(),
+            }
         );
         for tracker in &stream.trackers {
             let purposes: Vec<String> = tracker.purposes.iter().map(ToString::to_string).collect();

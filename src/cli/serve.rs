@@ -19,7 +19,6 @@ use crate::pixel::Rules;
 use crate::register::{Keys, Register};
 use crate::relay::Relay;
 use crate::relay::examine::{Examiner, today};
-use crate::relay::streams::Streams;
 use crate::server::Server;
 use crate::spool::{Spool, SpoolError};
 
@@ -119,7 +118,7 @@ pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
         name: file.server.name.clone(),
         settings: file.relay.clone(),
         stops: file.stops,
-        streams: Streams::new(file.streams.clone()),
+        streams: file.streams(),
         rules: Arc::new(rules),
         rules_disabled: file.rules.disabled.clone(),
         register: Arc::new(register),

@@ -194,7 +194,7 @@ fn explain(examined: &Examined<'_>, keys: &Keys, to: &str) -> Result<(), Failure
         };
         let finding = &found.finding;
         lines.push(json!({
-            "finding": n, "to": to, "stream": examined.stream.name, "part": found.path, "line": finding.line,
+            "finding": n, "to": to, "stream": examined.assignment.stream.name, "part": found.path, "line": finding.line,
             "vector": finding.vector.as_str(), "host": shown_host(keys, &finding.host), "url_hash": shown_url(keys, &finding.url),
             "url_sha256": hex(ring::digest::digest(&ring::digest::SHA256, finding.url.as_bytes()).as_ref()),
             "verdict": finding.verdict.as_str(), "evidence": finding.evidence.iter().map(evidence).collect::<Vec<_>>(),

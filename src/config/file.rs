@@ -4,6 +4,8 @@
 
 use serde::Deserialize;
 
+use crate::relay::streams::Streams;
+
 use crate::{ledger, next_hop, register, relay, server, session, spool};
 
 /// The whole file.
@@ -49,6 +51,15 @@ pub struct File {
     /// `[[stream]]`; none means the built-in one.
     #[serde(default, rename = "stream")]
     pub streams: Vec<relay::settings::Stream>,
+}
+
+impl File {
+    /// The streams, and for whom each listener may speak.
+    pub fn streams(&self) -> Streams {
+        let doors = self.listeners.iter();
+        let doors = doors.map(|door| (door.address.to_string(), door.controllers.clone()));
+        Streams::new(self.streams.clone(), doors)
+    }
 }
 
 /// `[server]`.

@@ -16,11 +16,12 @@ use tokio::time::Instant;
 
 use super::decide::{Classes, Decisions, Facts, Place, enforced, treatment};
 use super::plan::{Group, Treatment, group, strictest};
-use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops, Stream};
-use super::streams::Streams;
+use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops};
+use super::streams::{Assignment, Streams};
 use super::strip;
 use super::survey::{Survey, survey};
-use crate::consent::{Reason, Standing, Subject, WithdrawalLink};
+use super::withdrawal::Offered;
+use crate::consent::{Reason, Standing, Subject};
 use crate::mime::splice::Spliced;
 use crate::mime::trace;
 use crate::pixel::Rules;
@@ -84,7 +85,7 @@ pub struct Examined<'a> {
     /// What is in it.
     pub survey: Survey,
     /// Whose mail it is.
-    pub stream: &'a Stream,
+    pub assignment: Assignment<'a>,
     /// Whether decisions only look on, for those outside the share.
     pub shadow: Option<&'a Shadow>,
     /// When the register answered; `None` when it did not.
@@ -120,13 +121,14 @@ impl Examiner {
         if let Some(reply) = self.loops(case.message) {
             return Err(reply);
         }
-        let stream = self.streams.pick(case.listener, &survey.header.streams);
-        let subjects = self.subjects(stream, case);
+        let assignment = self.streams.assign(case.listener, &survey.header.asked);
+        let subjects = self.subjects(&assignment.controller, case);
         for _ in 0..ROUNDS {
             let asked_at = Instant::now();
-            let standings = self.look_up(stream, &subjects).await;
+            let standings = self.look_up(&assignment.controller, &subjects).await;
             let asked = (asked_at, &standings);
-            let decided = || self.decided(case, survey.clone(), stream, &subjects, asked);
+            let decided =
+                || self.decided(case, survey.clone(), assignment.clone(), &subjects, asked);
             let examined = apart(case.message.len(), decided);
             if asked_at.elapsed() <= ANSWER_AGE_MOST {
                 return Ok(examined);
@@ -162,19 +164,19 @@ impl Examiner {
             .then(|| replies::loops_through_us(count.ours))
     }
 
-    fn subjects(&self, stream: &Stream, case: &Case<'_>) -> Vec<Subject> {
+    fn subjects(&self, controller: &str, case: &Case<'_>) -> Vec<Subject> {
         case.forward_paths
             .iter()
-            .map(|path| Subject::of(self.keys.lookup(), &stream.controller, path))
+            .map(|path| Subject::of(self.keys.lookup(), controller, path))
             .collect()
     }
 
     async fn look_up(
         &self,
-        stream: &Stream,
+        controller: &str,
         subjects: &[Subject],
     ) -> Result<Vec<Standing>, Reason> {
-        match self.register.look_up(&stream.controller, subjects).await {
+        match self.register.look_up(controller, subjects).await {
             Ok(standings) if standings.len() == subjects.len() => Ok(standings),
             Ok(_) => Err(Reason::StoreUnavailable),
             Err(error) => {
@@ -188,16 +190,14 @@ impl Examiner {
         &'a self,
         case: &Case<'_>,
         survey: Survey,
-        stream: &'a Stream,
+        assignment: Assignment<'a>,
         subjects: &[Subject],
         (asked_at, standings): (Instant, &Result<Vec<Standing>, Reason>),
     ) -> Examined<'a> {
-        let shadow = stream.shadow(case.today);
+        let shadow = assignment.stream.shadow(case.today);
         let facts = Facts {
-            stream,
-            assigned: !self.streams.is_unassigned(stream),
+            assignment: &assignment,
             stops: self.stops,
-            withdrawal: withdrawal(stream, &survey),
             ledger: case.ledger,
             hold_over: case.hold_over,
         };
@@ -206,7 +206,8 @@ impl Examiner {
         // Shared between recipients: each may name thousands of findings.
         let untouched = Arc::new(Treatment::untouched());
         let mut known = BTreeMap::new();
-        let classes = Classes::new(survey.matters(), stream);
+        let offered = Offered::new(assignment.stream, &survey);
+        let classes = Classes::new(survey.matters(&offered), &assignment);
         for (index, subject) in subjects.iter().enumerate() {
             let asked = match standings {
                 Ok(standings) => standings.get(index).ok_or(Reason::StoreUnavailable),
@@ -235,7 +236,7 @@ impl Examiner {
         let variants = Vec::new();
         let mut examined = Examined {
             survey,
-            stream,
+            assignment,
             shadow,
             looked_up_at,
             asked_at,
@@ -279,7 +280,7 @@ impl Examiner {
                         why = why.as_str(),
                         "a variant did not pass its second examination"
                     );
-                    group.treatment = strip::not_made(why, examined.stream.kind, case.hold_over);
+                    group.treatment = strip::not_made(why, examined.assignment.stream.kind, case.hold_over);
                     variants.push(None);
                 }
             }
@@ -330,23 +331,6 @@ impl Examined<'_> {
                 recipient.decisions.give_way(parted);
             }
         }
-    }
-}
-
-/// D10: whether the recipient can withdraw by a link in this mail, as far as the stream asks for one.
-fn withdrawal(stream: &Stream, survey: &Survey) -> WithdrawalLink {
-    use super::settings::WithdrawalLink as Wanted;
-    match &stream.withdrawal_link {
-        None | Some(Wanted::Elsewhere(_)) => WithdrawalLink::NotDemanded,
-        Some(Wanted::Checked(link))
-            if survey
-                .links
-                .iter()
-                .any(|href| href.starts_with(&link.url_prefix)) =>
-        {
-            WithdrawalLink::Present
-        }
-        Some(Wanted::Checked(_)) => WithdrawalLink::Absent,
     }
 }
 

@@ -14,9 +14,11 @@ mod owed;
 pub mod plan;
 pub mod record;
 pub mod settings;
+pub mod speaks;
 pub mod streams;
 mod strip;
 pub mod survey;
+pub mod withdrawal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -200,13 +202,16 @@ impl Relay {
             .iter()
             .any(|group| group.treatment.changes());
         tracing::info!(
-            id = %journey.id, session = journey.client.session, stream = examined.stream.name, recipients = examined.recipients.len(),
+            id = %journey.id, session = journey.client.session, stream = examined.assignment.stream.name, recipients = examined.recipients.len(),
             findings = survey.findings.len(), variants = examined.groups.len(), changed, "decided"
         );
         if changed {
             for domain in &survey.header.dkim {
                 tracing::warn!(id = %journey.id, domain, "dkim_broken: a signature made before this relay no longer verifies");
             }
+        }
+        if let Some(why) = examined.assignment.ignored {
+            tracing::warn!(id = %journey.id, why, "Pixelgate-Purpose is not heeded");
         }
         for (part, why) in survey.uninspectable() {
             tracing::warn!(id = %journey.id, part, why = why.as_str(), "uninspectable");

@@ -13,7 +13,6 @@ use super::decide;
 use super::examine::{ANSWER_AGE_MOST, Examined, Recipient};
 use super::plan::{Cause, Treatment};
 use super::settings::Shadow;
-use super::streams::Declared;
 use super::survey::Found;
 use super::{Journey, Relay};
 use crate::consent::{Action, Subject};
@@ -103,9 +102,9 @@ impl Relay {
             id: journey.id.to_string(),
             attempt: journey.attempt,
             listener: journey.client.listener.clone(),
-            stream: examined.stream.name.clone(),
-            stream_kind: examined.stream.kind.to_string(),
-            controller: examined.stream.controller.clone(),
+            stream: examined.assignment.stream.name.clone(),
+            stream_kind: examined.assignment.stream.kind.to_string(),
+            controller: examined.assignment.controller.to_string(),
             profile: None,
             message_sha256: message_sha256(message),
             message_octets: message.len() as u64,
@@ -199,10 +198,7 @@ fn number(n: usize) -> u32 {
 
 fn finding_line(keys: &Keys, n: usize, found: &Found, examined: &Examined<'_>) -> Finding {
     let finding = &found.finding;
-    let purposes = match examined.stream.declared(&finding.host) {
-        Declared::Purposes(purposes) => purposes.iter().map(ToString::to_string).collect(),
-        Declared::Undeclared => Vec::new(),
-    };
+    let declared = examined.assignment.declared(&finding.host);
     Finding {
         n: number(n),
         part: part_word(&found.path),
@@ -213,7 +209,7 @@ fn finding_line(keys: &Keys, n: usize, found: &Found, examined: &Examined<'_>) -
         evidence: finding.evidence.iter().map(evidence).collect(),
         verdict: finding.verdict.as_str().to_owned(),
         treatment: finding.treatment.as_str().to_owned(),
-        purposes,
+        purposes: declared.purposes.iter().map(ToString::to_string).collect(),
     }
 }
 
