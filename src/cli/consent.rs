@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::serve::read;
 use super::{Exit, Failure, Whom, say};
 use crate::consent::record::{Assertion, check_address};
-use crate::consent::{ChangeKind, Purpose, Standing};
+use crate::consent::{ChangeKind, Form, Purpose, Standing};
 use crate::register::import::{ImportError, Options};
 use crate::register::keys::Keys;
 use crate::register::{Recorded, Register, RegisterError, Row};
@@ -176,12 +176,15 @@ fn set(register: &Register, set: &Set) -> Result<(), Failure> {
         })
         .transpose()?;
     let assertion = Assertion {
-        kind,
         purposes,
         at,
-        channel: set.channel.clone(),
-        wording_version: set.wording_version.clone(),
-        wording_sha256,
+        form: Form {
+            channel: set.channel.clone(),
+            wording_version: set.wording_version.clone(),
+            wording_sha256,
+            ..Form::default()
+        },
+        ..Assertion::new(kind)
     };
     let missing = (kind == ChangeKind::Granted)
         .then(|| assertion.missing_for_proof())

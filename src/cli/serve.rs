@@ -119,6 +119,9 @@ pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
         settings: file.relay.clone(),
         stops: file.stops,
         streams: file.streams(),
+        lawbook: file
+            .lawbook()
+            .map_err(|error| Failure::new(Exit::Config, error))?,
         rules: Arc::new(rules),
         rules_disabled: file.rules.disabled.clone(),
         register: Arc::new(register),

@@ -4,6 +4,7 @@
 
 use serde::Deserialize;
 
+use super::law::{Controller, LawSection};
 use crate::relay::streams::Streams;
 
 use crate::{ledger, next_hop, register, relay, server, session, spool};
@@ -48,6 +49,12 @@ pub struct File {
     /// `[log]`.
     #[serde(default)]
     pub log: Log,
+    /// `[law]`.
+    #[serde(default)]
+    pub law: LawSection,
+    /// `[[controller]]`.
+    #[serde(default, rename = "controller")]
+    pub controllers: Vec<Controller>,
     /// `[[stream]]`; none means the built-in one.
     #[serde(default, rename = "stream")]
     pub streams: Vec<relay::settings::Stream>,

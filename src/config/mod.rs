@@ -5,6 +5,7 @@
 
 pub mod error;
 pub mod file;
+pub mod law;
 mod limits;
 mod streams;
 
@@ -16,8 +17,9 @@ pub use self::error::ConfigError;
 pub use self::file::{File, LogFormat};
 
 use self::error::{Source, Step};
+use self::law::check_law;
 use self::limits::check_limits;
-use self::streams::check_stream;
+use self::streams::{check_controllers, check_stream};
 use crate::ledger::LedgerError;
 use crate::pixel::Rules;
 use crate::register::RegisterError;
@@ -81,6 +83,8 @@ pub fn read(path: &Path, text: &str, today: Date) -> Result<Config, ConfigError>
     check_limits(&source, &file)?;
     check_stores(&source, &file)?;
     check_rules(&source, &file)?;
+    check_law(&source, &file)?;
+    check_controllers(&source, &file)?;
     for (index, stream) in file.streams.iter().enumerate() {
         check_stream(&source, &file, index, stream, today)?;
     }
@@ -190,23 +194,9 @@ fn remarks(file: &File, today: Date) -> Vec<String> {
         );
     }
     for stream in &file.streams {
-        if let Some(shadow) = stream.shadow(today) {
-            remarks.push(format!(
-                "stream `{}` only LOOKS ON until {} (decided by {}): trackers leave without consent for {} percent of its recipients",
-                stream.name, shadow.shadow_until, shadow.by, 100 - shadow.share_percent.min(100)
-            ));
-        }
-        if stream
-            .trackers
-            .iter()
-            .any(|tracker| tracker.hosts.iter().any(|host| host == "*"))
-        {
-            remarks.push(format!(
-                "stream `{}` declares the host \"*\": every tracker in its mail counts as declared",
-                stream.name
-            ));
-        }
+        streams::remarks(stream, today, &mut remarks);
     }
+    remarks.extend(law::remarks(file));
     for rule in &file.rules.disabled {
         remarks.push(format!(
             "detection rule `{rule}` is switched off: what only it finds leaves without consent"

@@ -189,7 +189,9 @@ pub fn unsubscribe_targets(message: &[u8]) -> Vec<String> {
                     .collect(),
                 false => value.split(',').collect(),
             };
-            let targets = pieces.into_iter().map(|piece| piece.split_whitespace().collect());
+            let targets = pieces
+                .into_iter()
+                .map(|piece| piece.split_whitespace().collect());
             targets.collect::<Vec<String>>()
         })
         .filter(|target| !target.is_empty())

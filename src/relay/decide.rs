@@ -12,8 +12,8 @@ use super::settings::{Shadow, Stops};
 use super::streams::Assignment;
 use super::survey::Uninspectable;
 use crate::consent::{
-    Action, Basis, Permit, ProofId, Reason, Standing, StreamFacts, StreamKind, Subject, Wanted,
-    WithdrawalLink, permit,
+    Action, Basis, Law, Permit, ProofId, Reason, Standing, StreamFacts, StreamKind, Subject,
+    Wanted, WithdrawalLink, permit,
 };
 
 /// What one recipient's copy is decided by.
@@ -21,6 +21,8 @@ use crate::consent::{
 pub struct Facts<'a> {
     /// Whose mail it is.
     pub assignment: &'a Assignment<'a>,
+    /// The law that decides.
+    pub law: Law<'a>,
     /// The operator's stops.
     pub stops: Stops,
     /// Whether the ledger takes lines: without one nothing is kept (DESIGN 5 "Ledger").
@@ -62,6 +64,8 @@ pub struct Decision {
     pub uninspectable: Option<Uninspectable>,
     /// The records it rests on.
     pub proofs: Vec<ProofId>,
+    /// Name of the profile that decided; none where it never came to that.
+    pub profile: Option<String>,
 }
 
 impl Decision {
@@ -197,9 +201,14 @@ impl<'a> Sight<'a> {
 /// The decision about one matter for one recipient.
 pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decision {
     let (host, blind) = matter.sight.seen();
-    let (reason, proofs) = match allowed(host, matter.withdrawal, asked, facts) {
-        Permit::Kept { basis, proofs } => {
+    let (reason, proofs, profile) = match allowed(host, matter.withdrawal, asked, facts) {
+        Permit::Kept {
+            basis,
+            proofs,
+            profile,
+        } => {
             return Decision {
+                profile: Some(profile),
                 action: Action::Kept,
                 basis: Some(basis),
                 reason: None,
@@ -207,7 +216,15 @@ pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decisi
                 proofs,
             };
         }
-        Permit::Stripped { reason, record } => (reason, record.into_iter().collect()),
+        Permit::Stripped {
+            reason,
+            record,
+            profile,
+        } => (
+            reason,
+            record.into_iter().collect(),
+            Some(profile).filter(|name| !name.is_empty()),
+        ),
     };
     let action = match blind {
         None => Action::Stripped,
@@ -215,6 +232,7 @@ pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decisi
         Some(_) => uninspectable(facts.assignment.stream.kind),
     };
     Decision {
+        profile,
         action,
         basis: None,
         reason: Some(reason),
@@ -232,6 +250,7 @@ fn allowed(
     let stripped = |reason| Permit::Stripped {
         reason,
         record: None,
+        profile: String::new(),
     };
     if !facts.ledger {
         return stripped(Reason::LedgerUnavailable);
@@ -241,19 +260,17 @@ fn allowed(
         Err(reason) => return stripped(reason),
     };
     let declared = facts.assignment.declared(host);
-    let wanted = match declared.purposes.as_ref() {
-        [] => Wanted::Undeclared,
-        purposes => Wanted::Declared(purposes),
+    let wanted = Wanted {
+        purposes: Some(declared.purposes.as_ref()),
+        partner: declared.partner,
     };
-    let law = StreamFacts {
+    let stream = StreamFacts {
         kind: facts.assignment.stream.kind,
         assigned: facts.assignment.assigned,
         strip_all: facts.stops.strip_all,
         withdrawal_link,
-        // No profile is loaded that could exempt it.
-        auth_security_exempt: false,
     };
-    permit(wanted, standing, &law)
+    permit(&wanted, standing, &stream, &facts.law)
 }
 
 /// What an uninspectable part means by kind of stream (DESIGN 4).

@@ -15,6 +15,7 @@ use tokio::runtime::RuntimeFlavor;
 use tokio::time::Instant;
 
 use super::decide::{Classes, Decisions, Facts, Place, enforced, treatment};
+use super::lawbook::Lawbook;
 use super::plan::{Group, Treatment, group, strictest};
 use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops};
 use super::streams::{Assignment, Streams};
@@ -52,6 +53,8 @@ pub struct Examiner {
     pub rules: Arc<Rules>,
     /// Names of those that are switched off.
     pub rules_disabled: Vec<String>,
+    /// The law.
+    pub lawbook: Lawbook,
     /// The consent register.
     pub register: Arc<Register>,
     /// The keys that make subjects.
@@ -197,6 +200,7 @@ impl Examiner {
         let shadow = assignment.stream.shadow(case.today);
         let facts = Facts {
             assignment: &assignment,
+            law: self.lawbook.law(&assignment.controller, Timestamp::now()),
             stops: self.stops,
             ledger: case.ledger,
             hold_over: case.hold_over,
@@ -280,7 +284,8 @@ impl Examiner {
                         why = why.as_str(),
                         "a variant did not pass its second examination"
                     );
-                    group.treatment = strip::not_made(why, examined.assignment.stream.kind, case.hold_over);
+                    group.treatment =
+                        strip::not_made(why, examined.assignment.stream.kind, case.hold_over);
                     variants.push(None);
                 }
             }

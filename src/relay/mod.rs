@@ -9,6 +9,7 @@ mod deliver;
 mod dsn;
 pub mod examine;
 mod journey;
+pub mod lawbook;
 mod open;
 mod owed;
 pub mod plan;

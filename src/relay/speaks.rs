@@ -48,7 +48,11 @@ impl TryFrom<toml::Value> for Speaks {
             toml::Value::Table(table) => {
                 let field = match (table.get("header"), table.len()) {
                     (Some(toml::Value::String(field)), 1) => field,
-                    _ => return Err(format!("write [\"shop\", \"bank\"] or {{ header = \"{FIELD}\" }}, not both")),
+                    _ => {
+                        return Err(format!(
+                            "write [\"shop\", \"bank\"] or {{ header = \"{FIELD}\" }}, not both"
+                        ));
+                    }
                 };
                 match field.eq_ignore_ascii_case(FIELD) {
                     true => Ok(Self::Named),
@@ -57,7 +61,9 @@ impl TryFrom<toml::Value> for Speaks {
                     )),
                 }
             }
-            _ => Err(format!("write [\"shop\", \"bank\"] or {{ header = \"{FIELD}\" }}")),
+            _ => Err(format!(
+                "write [\"shop\", \"bank\"] or {{ header = \"{FIELD}\" }}"
+            )),
         }
     }
 }
@@ -69,7 +75,10 @@ fn listed(names: Vec<toml::Value>) -> Result<Speaks, String> {
             return Err("a controller's name is a text".to_owned());
         };
         if !is_name(&name) {
-            return Err(format!("`{}` cannot be a controller's name", name.escape_debug()));
+            return Err(format!(
+                "`{}` cannot be a controller's name",
+                name.escape_debug()
+            ));
         }
         if known.contains(&name) {
             return Err(format!("`{name}` stands there twice"));
@@ -100,14 +109,20 @@ mod tests {
 
     fn read(value: &str) -> Result<Speaks, String> {
         let table: toml::Table = format!("x = {value}").parse().unwrap();
-        table["x"].clone().try_into().map_err(|error: toml::de::Error| error.to_string())
+        table["x"]
+            .clone()
+            .try_into()
+            .map_err(|error: toml::de::Error| error.to_string())
     }
 
     #[test]
     fn a_list_or_a_field() {
         let names = BTreeSet::from(["bank".to_owned(), "My Shop".to_owned()]);
         assert_eq!(read("[\"bank\", \"My Shop\"]"), Ok(Speaks::Listed(names)));
-        assert_eq!(read("{ header = \"pixelgate-controller\" }"), Ok(Speaks::Named));
+        assert_eq!(
+            read("{ header = \"pixelgate-controller\" }"),
+            Ok(Speaks::Named)
+        );
         for wrong in [
             "[]",
             "[\"\"]",
@@ -131,8 +146,18 @@ mod tests {
             assert!(is_well_formed(right), "{right}");
         }
         for wrong in [
-            "", " shop", "shop,bank", "shop bank", "shop@bank", "sh\u{f6}p", "\u{fffd}", "unassigned", "a\tb", "a;b",
-            "=?utf-8?q?shop?=", &"a".repeat(65),
+            "",
+            " shop",
+            "shop,bank",
+            "shop bank",
+            "shop@bank",
+            "sh\u{f6}p",
+            "\u{fffd}",
+            "unassigned",
+            "a\tb",
+            "a;b",
+            "=?utf-8?q?shop?=",
+            &"a".repeat(65),
         ] {
             assert!(!is_well_formed(wrong), "{wrong}");
         }

@@ -58,10 +58,7 @@ pub struct Declared<'a> {
 
 impl Streams {
     /// From the configured streams (none means the built-in default), and each listener's address with what it says.
-    pub fn new(
-        configured: Vec<Stream>,
-        doors: impl IntoIterator<Item = (String, Speaks)>,
-    ) -> Self {
+    pub fn new(configured: Vec<Stream>, doors: impl IntoIterator<Item = (String, Speaks)>) -> Self {
         Self {
             configured,
             built_in: Stream::built_in(),
@@ -107,7 +104,10 @@ impl Streams {
     fn pick(&self, listener: &str, asked: &Asked) -> Option<(&Stream, Cow<'_, str>)> {
         // A listener that is gone from the configuration speaks for nobody any more.
         let speaks = self.doors.get(listener)?;
-        let open = self.all().iter().filter(|stream| stream.is_open_to(listener));
+        let open = self
+            .all()
+            .iter()
+            .filter(|stream| stream.is_open_to(listener));
         let open: Vec<&Stream> = open.collect();
         let controllers = asked.among(speaks, &open)?;
         let meant = |controller: &str| -> Vec<&Stream> {
@@ -124,12 +124,17 @@ impl Streams {
         }
         let mut pairs = controllers.into_iter().flat_map(|controller| {
             let streams = meant(&controller);
-            streams.into_iter().map(move |stream| (stream, controller.clone()))
+            streams
+                .into_iter()
+                .map(move |stream| (stream, controller.clone()))
         });
         match (pairs.next(), pairs.next()) {
             (Some((stream, controller)), None) => {
                 let owned = || Cow::Owned(controller.clone());
-                let controller = stream.controller.as_deref().map_or_else(owned, Cow::Borrowed);
+                let controller = stream
+                    .controller
+                    .as_deref()
+                    .map_or_else(owned, Cow::Borrowed);
                 Some((stream, controller))
             }
             _ => None,
@@ -142,7 +147,10 @@ fn most_exact<'a>(open: impl Iterator<Item = &'a Stream>, controller: &str) -> V
     let (own, others): (Vec<_>, Vec<_>) =
         open.partition(|stream| stream.controller.as_deref() == Some(controller));
     match own.is_empty() {
-        true => others.into_iter().filter(|stream| stream.controller.is_none()).collect(),
+        true => others
+            .into_iter()
+            .filter(|stream| stream.controller.is_none())
+            .collect(),
         false => own,
     }
 }
@@ -158,10 +166,16 @@ impl Asked {
         let may: BTreeSet<String> = match speaks {
             Speaks::Named => named.into_iter().cloned().collect(),
             Speaks::Listed(names) => names.clone(),
-            Speaks::OfItsStreams => open.iter().filter_map(|stream| stream.controller.clone()).collect(),
+            Speaks::OfItsStreams => open
+                .iter()
+                .filter_map(|stream| stream.controller.clone())
+                .collect(),
         };
         Some(match named {
-            Some(name) => may.into_iter().filter(|controller| controller == name).collect(),
+            Some(name) => may
+                .into_iter()
+                .filter(|controller| controller == name)
+                .collect(),
             None => may,
         })
     }
@@ -191,7 +205,11 @@ impl Assignment<'_> {
 /// exempt one by leaving that purpose out (F12): then all that is declared stands.
 fn narrowed<'a>(declared: &'a [Purpose], named: &BTreeSet<Purpose>) -> Cow<'a, [Purpose]> {
     let exempt = |purposes: &[Purpose]| purposes.iter().all(|purpose| purpose.may_be_exempt());
-    let left: Vec<Purpose> = declared.iter().copied().filter(|purpose| named.contains(purpose)).collect();
+    let left: Vec<Purpose> = declared
+        .iter()
+        .copied()
+        .filter(|purpose| named.contains(purpose))
+        .collect();
     match !left.is_empty() && exempt(&left) && !exempt(declared) {
         true => Cow::Borrowed(declared),
         false => Cow::Owned(left),
@@ -206,7 +224,9 @@ impl Stream {
 
     /// Whether mail of this controller may belong to it, where the connection may speak for the controller.
     pub fn serves(&self, controller: &str) -> bool {
-        self.controller.as_deref().is_none_or(|own| own == controller)
+        self.controller
+            .as_deref()
+            .is_none_or(|own| own == controller)
     }
 
     /// The most exact entry about a host: an exact name before the longest suffix before `*`; between equals the one that
@@ -218,7 +238,11 @@ impl Stream {
         });
         entries
             .max_by_key(|(exactness, tracker)| {
-                (*exactness, tracker.purposes.len(), tracker.partner().is_some())
+                (
+                    *exactness,
+                    tracker.purposes.len(),
+                    tracker.partner().is_some(),
+                )
             })
             .map(|(_, tracker)| tracker)
     }

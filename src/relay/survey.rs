@@ -279,7 +279,10 @@ impl Survey {
             self.parts.len() - 1
         });
         let links = reading.links.into_iter();
-        self.links.extend(links.map(|target| Link { part: index, target }));
+        self.links.extend(links.map(|target| Link {
+            part: index,
+            target,
+        }));
         for finding in reading.findings {
             self.findings.push(Found {
                 path: path.clone(),

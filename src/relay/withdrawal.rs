@@ -107,7 +107,11 @@ mod tests {
         let offered = offered(PREFIX, &[(2, "https://www.example.com/privacy/t?x=1")], &[]);
         assert_eq!(offered.to(Some(2)), WithdrawalLink::Present);
         assert_eq!(offered.to(Some(1)), WithdrawalLink::Absent);
-        assert_eq!(offered.to(None), WithdrawalLink::Absent, "a part nobody sees through");
+        assert_eq!(
+            offered.to(None),
+            WithdrawalLink::Absent,
+            "a part nobody sees through"
+        );
     }
 
     #[test]
@@ -119,14 +123,25 @@ mod tests {
             ("http://www.example.com/privacy/t", false),
             ("https://www.example.com:8443/privacy/t", false),
             ("https://www.example.com.evil.example/privacy/t", false),
-            ("https://evil.example/?https://www.example.com/privacy/t", false),
+            (
+                "https://evil.example/?https://www.example.com/privacy/t",
+                false,
+            ),
             ("https://u@www.example.com/privacy/t", false),
         ] {
             let to = offered(PREFIX, &[(1, link)], &[]).to(Some(1));
             assert_eq!(to == WithdrawalLink::Present, present, "{link}");
         }
-        let host = offered("https://www.example.com", &[(1, "https://www.example.com.evil.example/")], &[]);
-        assert_eq!(host.to(Some(1)), WithdrawalLink::Absent, "a host ends where its path begins");
+        let host = offered(
+            "https://www.example.com",
+            &[(1, "https://www.example.com.evil.example/")],
+            &[],
+        );
+        assert_eq!(
+            host.to(Some(1)),
+            WithdrawalLink::Absent,
+            "a host ends where its path begins"
+        );
     }
 
     #[test]
@@ -147,7 +162,11 @@ mod tests {
         }
         let other = "https://www.example.com/privacy/tracking?u=4f";
         let both = offered(PREFIX, &[(1, link), (1, other)], &[link]);
-        assert_eq!(both.to(Some(1)), WithdrawalLink::Present, "another link beside it counts");
+        assert_eq!(
+            both.to(Some(1)),
+            WithdrawalLink::Present,
+            "another link beside it counts"
+        );
     }
 
     #[test]

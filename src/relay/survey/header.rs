@@ -31,7 +31,9 @@ pub(super) fn header(message: &[u8]) -> Header {
         let asked = &mut header.asked;
         match field.name.as_str() {
             "pixelgate-stream" => asked.streams.push(field.value),
-            "pixelgate-controller" => asked.controllers.push((!field.folded).then_some(field.value)),
+            "pixelgate-controller" => asked
+                .controllers
+                .push((!field.folded).then_some(field.value)),
             "pixelgate-purpose" => asked.purposes.push(field.value),
             _ => {}
         }
