@@ -18,7 +18,7 @@ use super::{Journey, Relay};
 use crate::consent::{Action, Subject};
 use crate::ledger::{
     Decision, Enforcement, Fate as FateLine, Finding, Group, Host, Intent, LINE_OCTETS_MAX,
-    LedgerError, Outcome, Uninspectable,
+    LedgerError, Outcome, PartDecision, Uninspectable,
 };
 use crate::mime::trace;
 use crate::next_hop::Fate;
@@ -105,7 +105,6 @@ impl Relay {
             stream: examined.assignment.stream.name.clone(),
             stream_kind: examined.assignment.stream.kind.to_string(),
             controller: examined.assignment.controller.to_string(),
-            profile: None,
             message_sha256: message_sha256(message),
             message_octets: message.len() as u64,
             message_id_hash: message_id.map(|id| keys.ledger_hash("message-id", id.as_bytes())),
@@ -210,6 +209,7 @@ fn finding_line(keys: &Keys, n: usize, found: &Found, examined: &Examined<'_>) -
         verdict: finding.verdict.as_str().to_owned(),
         treatment: finding.treatment.as_str().to_owned(),
         purposes: declared.purposes.iter().map(ToString::to_string).collect(),
+        partner: declared.partner.map(str::to_owned),
     }
 }
 
@@ -260,17 +260,30 @@ fn group_line(
     treatment: &Treatment,
     examined: &Examined<'_>,
 ) -> Group {
-    let findings = recipient.decisions.iter().zip(&examined.survey.findings);
+    let survey = &examined.survey;
+    let findings = recipient.decisions.iter().zip(&survey.findings);
     let decisions = findings.enumerate().map(|(n, (decision, found))| {
-        let action = effect(decision.action, n, found, treatment);
+        let gone = treatment.strips(n) || treatment.empties(found.part);
         Decision {
             finding: number(n),
-            action: action.to_string(),
+            action: effect(decision.action, gone, treatment).to_string(),
             basis: decision.basis.map(|basis| basis.to_string()),
             reason: decision.reason.map(|reason| reason.to_string()),
             records: decision.proofs.iter().map(ToString::to_string).collect(),
         }
     });
+    let blind = recipient.decisions.iter().skip(survey.findings.len());
+    let parts = blind.zip(&survey.blind).map(|(decision, blind)| {
+        let gone = treatment.empties(blind.part);
+        PartDecision {
+            part: part_word(&blind.path),
+            action: effect(decision.action, gone, treatment).to_string(),
+            basis: decision.basis.map(|basis| basis.to_string()),
+            reason: decision.reason.map(|reason| reason.to_string()),
+            records: decision.proofs.iter().map(ToString::to_string).collect(),
+        }
+    });
+    let mut profiles = recipient.decisions.iter();
     let (copy, cause) = match treatment {
         Treatment::Forward { .. } if treatment.changes() => ("stripped", None),
         Treatment::Forward { .. } => ("unchanged", None),
@@ -282,20 +295,19 @@ fn group_line(
         copy: copy.to_owned(),
         reason: cause.map(cause_word),
         shadow: !recipient.enforced,
+        profile: profiles.find_map(|decision| decision.profile.clone()),
         decisions: decisions.collect(),
+        parts: parts.collect(),
     }
 }
 
-/// What becomes of a finding in a copy that goes out, whatever was decided: an emptied part has none left, and what a
-/// shadow forwards was not stripped.
-fn effect(action: Action, finding: usize, found: &Found, treatment: &Treatment) -> Action {
-    let Treatment::Forward { strip, empty } = treatment else {
+/// What becomes of a finding or a part in a copy that goes out, whatever was decided: an emptied part has none left, and what
+/// a shadow forwards was not stripped.
+fn effect(action: Action, gone: bool, treatment: &Treatment) -> Action {
+    if !matches!(treatment, Treatment::Forward { .. }) {
         return action;
-    };
-    match (
-        action,
-        strip.contains(&finding) || empty.contains(&found.part),
-    ) {
+    }
+    match (action, gone) {
         (_, true) => Action::Stripped,
         (Action::Stripped | Action::Held | Action::Rejected, false) => Action::WouldStrip,
         (other, false) => other,
