@@ -238,7 +238,9 @@ fn digest(hex: &str) -> Option<[u8; 32]> {
 /// What a register's error means for the exit code, in every command that opens one.
 pub(super) fn failure(error: RegisterError) -> Failure {
     let exit = match &error {
-        RegisterError::Setting { .. } | RegisterError::OtherKey { .. } => Exit::Config,
+        RegisterError::Setting { .. }
+        | RegisterError::OtherKey { .. }
+        | RegisterError::MissingKey { .. } => Exit::Config,
         RegisterError::Refused(_) | RegisterError::Address(_) => Exit::Data,
         error if error.is_transient() => Exit::Again,
         _ => Exit::Unavailable,

@@ -2,11 +2,13 @@
 -- separated by one blank, so that an operator can read everything with sqlite3. No address stands here in clear:
 -- `subject` is a keyed hash, `sealed_address` is encrypted under the sealing key.
 
--- Fingerprints of the keys that this register was made with; a process with another key refuses to start.
+-- Fingerprints of the keys of this register; a process with another key refuses to start. The highest generation of a
+-- kind is the current one. An older one is needed until `retired_at`: from then on nothing stands under it.
 CREATE TABLE fingerprints (
     kind        TEXT    NOT NULL,
     generation  INTEGER NOT NULL,
     fingerprint TEXT    NOT NULL,
+    retired_at  INTEGER,
     PRIMARY KEY (kind, generation)
 ) STRICT, WITHOUT ROWID;
 
