@@ -12,6 +12,7 @@ mod rows;
 mod seal;
 mod writer;
 
+pub mod announce;
 pub mod import;
 pub mod keys;
 
