@@ -2,18 +2,14 @@
 -- operator can read everything with sqlite3. No address stands here in clear: `subject` is a keyed hash,
 -- `sealed_address` is encrypted under the sealing key, `defence.sealed` under the defence key.
 
--- Fingerprints of the keys that this register was made with; a process with another key refuses to start.
+-- Fingerprints of the keys of this register; a process with another key refuses to start. The highest generation of a
+-- kind is the current one. An older one is needed until `retired_at`: from then on nothing stands under it.
 CREATE TABLE fingerprints (
     kind        TEXT    NOT NULL,
     generation  INTEGER NOT NULL,
     fingerprint TEXT    NOT NULL,
+    retired_at  INTEGER,
     PRIMARY KEY (kind, generation)
-) STRICT, WITHOUT ROWID;
-
--- Numbers that hold for the whole register: `lookup_generation`, `seal_generation`.
-CREATE TABLE settings (
-    name  TEXT    NOT NULL PRIMARY KEY,
-    value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE controllers (

@@ -86,7 +86,9 @@ fn standing(standing: &Standing) -> String {
 /// What a register's error means for the exit code, in every command that opens one.
 pub(in crate::cli) fn failure(error: RegisterError) -> Failure {
     let exit = match &error {
-        RegisterError::Setting { .. } | RegisterError::OtherKey { .. } => Exit::Config,
+        RegisterError::Setting { .. }
+        | RegisterError::OtherKey { .. }
+        | RegisterError::MissingKey { .. } => Exit::Config,
         RegisterError::Refused(_) | RegisterError::Address(_) => Exit::Data,
         error if error.is_transient() => Exit::Again,
         _ => Exit::Unavailable,
