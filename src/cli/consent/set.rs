@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{failure, standing};
 use crate::cli::{Exit, Failure, Whom, say};
 use crate::consent::record::Assertion;
-use crate::consent::{ChangeKind, Purpose};
+use crate::consent::{ChangeKind, Form, Purpose};
 use crate::register::{Recorded, Register, Row};
 
 /// `pixelgate consent set`.
@@ -70,12 +70,15 @@ pub(super) fn run(register: &Register, set: &Set) -> Result<(), Failure> {
         })
         .transpose()?;
     let assertion = Assertion {
-        kind,
         purposes,
         at,
-        channel: set.channel.clone(),
-        wording_version: set.wording_version.clone(),
-        wording_sha256,
+        form: Form {
+            channel: set.channel.clone(),
+            wording_version: set.wording_version.clone(),
+            wording_sha256,
+            ..Form::default()
+        },
+        ..Assertion::new(kind)
     };
     let missing = (kind == ChangeKind::Granted)
         .then(|| assertion.missing_for_proof())
