@@ -84,7 +84,7 @@ fn a_claim_changes_no_state_and_lifts_no_restriction() {
     assert_eq!(standing.state(P1), State::Unknown);
     assert!(standing.is_claimed(P1) && !standing.is_claimed(P2));
     let mut late = claim(&[P1]);
-    late.at = Some(moment(90));
+    late.said.at = Some(moment(90));
     let standing = fold(&[
         change(ChangeKind::Withdrawn, &[P1], Some(60), 60),
         late.clone(),
@@ -136,7 +136,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             };
             let mut change = change(kind, &purposes, at, recorded);
             if !proven {
-                change.channel = None;
+                change.said.form.channel = None;
             }
             change
         })
