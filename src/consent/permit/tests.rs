@@ -378,6 +378,20 @@ fn a_grant_ages_where_the_operator_says_so_and_is_not_given_before_its_day() {
 }
 
 #[test]
+fn a_yes_that_cannot_be_relied_on_permits_as_much_as_none() {
+    let wanted = Wanted::declared(&[P1]);
+    let told = Standing::default().with_contact(legacy(&[P1]));
+    let stale = standing(&[(P1, State::Granted, 1)]).with_contact(legacy(&[P1]));
+    let aged = Law {
+        grant_age_max: Some(SignedDuration::from_hours(24)),
+        ..law(Some("FR"))
+    };
+    let on_the_notice = Ok((Basis::LegacyNoObjection, vec![proof(11), proof(12)]));
+    assert_eq!(said_so(wanted, &told, &FACTS, &aged), on_the_notice);
+    assert_eq!(said_so(wanted, &stale, &FACTS, &aged), on_the_notice);
+}
+
+#[test]
 fn exempt_purposes_stay_as_each_profile_says() {
     let nobody = Standing::default();
     let on = |kind| StreamFacts { kind, ..FACTS };
