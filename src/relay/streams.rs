@@ -44,7 +44,7 @@ pub struct Assignment<'a> {
     /// Why `Pixelgate-Purpose` was not heeded, where it was not.
     pub ignored: Option<&'static str>,
     /// What the message narrows its trackers to.
-    named: Option<BTreeSet<Purpose>>,
+    pub(super) named: Option<BTreeSet<Purpose>>,
 }
 
 /// What is declared about a host.

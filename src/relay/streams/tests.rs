@@ -104,7 +104,12 @@ fn the_most_exact_entry_declares() {
 
 #[test]
 fn of_two_equal_entries_the_one_with_a_partner_counts() {
-    let mut stream = stream("s", "shop", &[], &[(&["a.example"], &[A]), (&["a.example"], &[A])]);
+    let mut stream = stream(
+        "s",
+        "shop",
+        &[],
+        &[(&["a.example"], &[A]), (&["a.example"], &[A])],
+    );
     for (at, recipient) in [(0, "partner"), (1, "us")] {
         stream.trackers[at].recipient = recipient.to_owned();
     }
@@ -136,9 +141,13 @@ fn the_connection_decides_and_the_message_only_picks() {
 fn a_list_binds_whatever_the_message_says() {
     let streams = Streams::new(
         vec![stream("all", "*", &[], &[])],
-        doors(&[("one", listed(&["shop"])), ("two", listed(&["shop", "cafe"]))]),
+        doors(&[
+            ("one", listed(&["shop"])),
+            ("two", listed(&["shop", "cafe"])),
+        ]),
     );
-    let whose = |listener, names: &[Option<&str>]| whose(&streams, listener, &asked(&[], names, &[]));
+    let whose =
+        |listener, names: &[Option<&str>]| whose(&streams, listener, &asked(&[], names, &[]));
     assert_eq!(whose("one", &[]), pair("all", "shop"));
     assert_eq!(whose("one", &[Some("shop")]), pair("all", "shop"));
     assert_eq!(whose("two", &[Some("cafe")]), pair("all", "cafe"));
@@ -167,7 +176,11 @@ fn a_trusted_injector_names_one_controller_in_one_well_formed_field() {
         doors(&[("in", Speaks::Named)]),
     );
     let whose = |names: &[Option<&str>]| whose(&streams, "in", &asked(&[], names, &[]));
-    assert_eq!(whose(&[Some("shop")]), pair("all", "shop"), "no listing is needed");
+    assert_eq!(
+        whose(&[Some("shop")]),
+        pair("all", "shop"),
+        "no listing is needed"
+    );
     assert_eq!(
         whose(&[Some("bank")]),
         pair("bank-letters", "bank"),
@@ -193,24 +206,37 @@ fn the_stream_that_is_picked_says_the_controller_where_it_names_one() {
             stream("bank-letters", "bank", &[], &[]),
             stream("notices", "*", &[], &[]),
         ],
-        doors(&[("l", listed(&["shop", "bank"])), ("silent", Speaks::OfItsStreams)]),
+        doors(&[
+            ("l", listed(&["shop", "bank"])),
+            ("silent", Speaks::OfItsStreams),
+        ]),
     );
     let whose = |listener, names: &[&str], controllers: &[Option<&str>]| {
         whose(&streams, listener, &asked(names, controllers, &[]))
     };
     for listener in ["l", "silent"] {
-        assert_eq!(whose(listener, &["shop-letters"], &[]), pair("shop-letters", "shop"));
+        assert_eq!(
+            whose(listener, &["shop-letters"], &[]),
+            pair("shop-letters", "shop")
+        );
         assert_eq!(
             whose(listener, &["notices"], &[Some("bank")]),
             pair("notices", "bank")
         );
-        assert_eq!(whose(listener, &["notices"], &[]), nobodys(), "shop or bank?");
+        assert_eq!(
+            whose(listener, &["notices"], &[]),
+            nobodys(),
+            "shop or bank?"
+        );
         assert_eq!(
             whose(listener, &["shop-letters"], &[Some("bank")]),
             nobodys(),
             "the two do not fit"
         );
-        assert_eq!(whose(listener, &[], &[Some("bank")]), pair("bank-letters", "bank"));
+        assert_eq!(
+            whose(listener, &[], &[Some("bank")]),
+            pair("bank-letters", "bank")
+        );
         assert_eq!(whose(listener, &[], &[Some("cafe")]), nobodys());
     }
 }
@@ -233,11 +259,23 @@ fn a_purpose_field_narrows_and_never_widens() {
     );
     let narrowed = |fields: &[&str]| {
         let assignment = streams.assign("l", &asked(&[], &[], fields));
-        let hosts = ["ab.example", "c.example", "mixed.example", "exempt.example", "other.example"];
+        let hosts = [
+            "ab.example",
+            "c.example",
+            "mixed.example",
+            "exempt.example",
+            "other.example",
+        ];
         let purposes = hosts.map(|host| assignment.declared(host).purposes.into_owned());
         (assignment.ignored.is_some(), purposes)
     };
-    let all = [vec![A, B], vec![C], vec![A, Auth], vec![Auth, Counted], vec![]];
+    let all = [
+        vec![A, B],
+        vec![C],
+        vec![A, Auth],
+        vec![Auth, Counted],
+        vec![],
+    ];
     assert_eq!(narrowed(&[]), (false, all.clone()));
     assert_eq!(
         narrowed(&["campaign_performance"]),
@@ -281,7 +319,9 @@ fn some_streams() -> impl Strategy<Value = Vec<Stream>> {
     proptest::collection::vec(one, 1..5).prop_map(|streams| {
         let streams = streams.into_iter().enumerate();
         streams
-            .map(|(n, (controller, listeners))| stream(&format!("s{n}"), controller, &listeners, &[]))
+            .map(|(n, (controller, listeners))| {
+                stream(&format!("s{n}"), controller, &listeners, &[])
+            })
             .collect()
     })
 }
