@@ -247,3 +247,6 @@ fn known(connection: &Connection) -> Result<Vec<Known>, RegisterError> {
     }
     Ok(known)
 }
+
+#[cfg(test)]
+mod tests;
