@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub(super) use file::{from_hex, hex};
-pub(super) use follow::{KeyRing, inscribe};
+pub(super) use follow::{KeyRing, add, inscribe, known_generations};
 pub use identity::Identity;
 
 use super::seal::{SealKey, Seals};
@@ -392,6 +392,15 @@ impl Keys {
     /// Of every key held that a register knows, uncommitted ones included.
     pub(super) fn fingerprints(&self) -> &[Fingerprint] {
         &self.held.fingerprints
+    }
+
+    /// The generations of this kind that lie in the directory.
+    pub(super) fn held(&self, kind: Kind) -> Vec<u32> {
+        self.fingerprints()
+            .iter()
+            .filter(|ours| ours.kind == kind)
+            .map(|ours| ours.generation)
+            .collect()
     }
 
     /// Where the key of this kind and generation lies or would lie.

@@ -15,6 +15,7 @@ mod writer;
 pub mod announce;
 pub mod import;
 pub mod keys;
+pub mod rotate;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
