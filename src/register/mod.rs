@@ -20,6 +20,7 @@ mod settings;
 mod verify;
 mod writer;
 
+pub mod announce;
 pub mod import;
 pub mod keys;
 
