@@ -359,3 +359,6 @@ fn alone(register: &Path) -> Result<File, RotateError> {
         Err(TryLockError::Error(source)) => Err(lock(source)),
     }
 }
+
+#[cfg(test)]
+mod tests;
