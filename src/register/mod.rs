@@ -13,6 +13,8 @@ mod seal;
 mod writer;
 
 pub mod announce;
+pub mod diff;
+pub mod export;
 pub mod import;
 pub mod keys;
 

@@ -16,6 +16,8 @@ use super::said::{RowError, Said, field, fields, holds_texts, shown};
 
 /// The longest row, in octets, line ends inside quotes included.
 pub const ROW_OCTETS_MAX: usize = 64 * 1024;
+/// What stands between two texts in one field, where no mapping says otherwise.
+pub const SEPARATOR: &str = "|";
 /// What the reader fetches at once.
 const BUFFER_OCTETS: usize = 16 * 1024;
 
@@ -56,7 +58,7 @@ impl Default for Mapping {
             encoding: "utf-8".to_owned(),
             header: true,
             date_formats: Vec::new(),
-            separator: "|".to_owned(),
+            separator: SEPARATOR.to_owned(),
             yes: Vec::new(),
             no: Vec::new(),
             withdrawn: Vec::new(),
@@ -277,7 +279,7 @@ impl<'a> Table<'a> {
             ));
         }
         let mut said = Said {
-            may_say_nothing: true,
+            of_table: true,
             ..Said::default()
         };
         for (name, value) in &self.constant {
