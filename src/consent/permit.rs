@@ -237,17 +237,23 @@ impl Question<'_> {
         (alone && exemption.form == form).then_some(*purpose)
     }
 
-    /// Consent to every purpose, or the legacy rule for those of which the person has said nothing.
+    /// Consent to every purpose, or the legacy rule for those of which the person has said nothing. A yes that cannot be
+    /// relied on is as good as nothing said, never worse: taking it away must not permit more.
     fn asked_for(&self) -> Result<(Basis, Vec<ProofId>), No> {
         let mut proofs = BTreeSet::new();
         let mut unsaid = BTreeSet::new();
+        let mut why_not = None;
         for purpose in &self.needed {
             match self.standing.entry(*purpose) {
-                Some(entry) if entry.state == State::Granted => {
-                    self.usable(entry)
-                        .map_err(|reason| (reason, Some(entry.proof)))?;
-                    proofs.insert(entry.proof);
-                }
+                Some(entry) if entry.state == State::Granted => match self.usable(entry) {
+                    Ok(()) => {
+                        proofs.insert(entry.proof);
+                    }
+                    Err(reason) => {
+                        why_not = why_not.or(Some((reason, Some(entry.proof))));
+                        unsaid.insert(*purpose);
+                    }
+                },
                 None => {
                     unsaid.insert(*purpose);
                 }
@@ -260,16 +266,17 @@ impl Question<'_> {
         // A role's mailbox needs a record of its own (D25); a notice names no partner (D19).
         let ours = self.wanted.partner.is_none()
             && self.standing.contact.address_kind != Some(AddressKind::Role);
+        let law = self.law;
         let legacy = ours.then(|| {
             self.profile
-                .legacy(&self.standing.contact, &unsaid, self.law.now)
+                .legacy(&self.standing.contact, &unsaid, law.now)
         });
         match legacy.flatten() {
             Some(records) => {
                 proofs.extend(records);
                 Ok((Basis::LegacyNoObjection, proofs.into_iter().collect()))
             }
-            None => Err(self.refusal()),
+            None => Err(why_not.unwrap_or_else(|| self.refusal())),
         }
     }
 
