@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::history::Person;
 use super::import::{
-    Evidence, Format, ImportError, ROWS_NAMED_MAX, RowError, Rows, Understood, understand,
+    Evidence, Format, ImportError, List, ROWS_NAMED_MAX, RowError, Understood,
 };
 use super::{Keys, Register};
 use crate::consent::{ChangeKind, Purpose, Standing, State, Subject};
@@ -200,15 +200,13 @@ impl Register {
         report: &mut DiffReport,
     ) -> Result<(), ImportError> {
         let keys = self.keys();
-        let mut rows = Rows::of(reader, options.format, options.evidence)?;
+        let mut rows = List::of(reader, options.format, options.evidence)?;
         let mut open: Vec<(String, String)> = Vec::new();
         loop {
             let next = rows.next_row()?;
             let ended = next.is_none();
-            if let Some((_, said)) = next {
-                let understood = said
-                    .and_then(|said| understand(said, options.evidence))
-                    .map_err(|_| ImportError::Changed)?;
+            if let Some((_, understood)) = next {
+                let understood = understood.map_err(|_| ImportError::Changed)?;
                 let subject = keys
                     .identity(&understood.controller, &understood.address)
                     .current();
@@ -247,9 +245,9 @@ fn gather(
     let mut list = Vec::new();
     let mut controllers: BTreeSet<String> = options.controller.map(str::to_owned).into_iter().collect();
     let (mut faulty, mut total) = (Vec::new(), 0);
-    let mut rows = Rows::of(reader, options.format, options.evidence)?;
-    while let Some((line, said)) = rows.next_row()? {
-        let understood = match said.and_then(|said| understand(said, options.evidence)) {
+    let mut rows = List::of(reader, options.format, options.evidence)?;
+    while let Some((line, understood)) = rows.next_row()? {
+        let understood = match understood {
             Ok(understood) => understood,
             Err(problem) => {
                 total += 1;

@@ -14,7 +14,7 @@ use crate::register::diff::{DiffReport, Difference, Example, Options};
 
 /// `pixelgate consent diff`.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Diff {
+pub(in crate::cli) struct Diff {
     /// Only people of this controller
     #[arg(long)]
     controller: Option<String>,

@@ -14,7 +14,7 @@ use crate::register::export::ExportError;
 
 /// `pixelgate consent export`.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Export {
+pub(in crate::cli) struct Export {
     /// Only people of this controller [default: everybody; with --to: `default`]
     #[arg(long)]
     controller: Option<String>,

@@ -21,7 +21,7 @@ const REDRAW_EVERY: Duration = Duration::from_millis(200);
 
 /// `pixelgate consent import`.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Import {
+pub(in crate::cli) struct Import {
     /// Refuse the whole file when a grant in it has no proof
     #[arg(long)]
     require_proof: bool,

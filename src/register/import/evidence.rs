@@ -23,9 +23,9 @@ use crate::consent::{Contact, Purpose};
 use crate::register::keys::from_hex;
 
 /// The largest file that is hashed, in octets: a screenshot of a long page fits many times.
-pub const HASHED_OCTETS_MAX: u64 = 256 * 1024 * 1024;
+const HASHED_OCTETS_MAX: u64 = 256 * 1024 * 1024;
 /// The most lists in one evidence file.
-pub const LISTS_MAX: usize = 10_000;
+const LISTS_MAX: usize = 10_000;
 
 /// The evidence file as it is written (TOML).
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -11,13 +11,13 @@ mod judge;
 mod known;
 mod lines;
 mod moments;
+mod reading;
 mod said;
 mod table;
 mod tally;
 mod writing;
 
-use std::collections::BTreeSet;
-use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::io::{self, Read, Seek};
 
 use jiff::Timestamp;
 use ring::digest;
@@ -25,6 +25,7 @@ use thiserror::Error;
 
 pub use evidence::{Evidence, EvidenceError, Hashed, Written};
 pub use lines::LINE_OCTETS_MAX;
+pub(super) use reading::{List, Understood};
 pub use said::{RowError, fields};
 pub use table::{ROW_OCTETS_MAX, SEPARATOR};
 pub use tally::{ImportReport, ROWS_NAMED_MAX};
@@ -32,11 +33,9 @@ pub use writing::{BATCH_ROWS_MAX, BATCH_TIME_MAX};
 
 use super::keys::hex;
 use super::{Register, RegisterError};
-use crate::consent::{ChangeKind, Purpose};
-use judge::{Judged, Worth, judge};
-use lines::Lines;
-use said::Said;
-use table::Table;
+use crate::consent::ChangeKind;
+use judge::{Judged, Worth};
+use reading::Rows;
 use tally::Contents;
 
 /// How a file is written.
@@ -148,11 +147,8 @@ fn check(
     let mut total = 0;
     let mut contents = Contents::default();
     let mut rows = Rows::of(reader, options.format, options.evidence)?;
-    while let Some((line, said)) = rows.next_row()? {
-        match said
-            .and_then(|said| judge(said, options.evidence))
-            .and_then(|judged| demand(judged, options))
-        {
+    while let Some((line, judged)) = rows.next_row()? {
+        match judged.and_then(|judged| demand(judged, options)) {
             Ok(judged) => {
                 report.count(&judged, options.received_at);
                 for restrictions in [true, false] {
@@ -197,65 +193,6 @@ fn demand(judged: Judged, options: &Options<'_>) -> Result<Judged, String> {
     match assertion.ahead_of(options.received_at) {
         Some(refusal) => Err(refusal.to_string()),
         None => Ok(judged),
-    }
-}
-
-/// What a list says of one person, for a comparison.
-pub(super) struct Understood {
-    pub(super) controller: String,
-    pub(super) address: String,
-    /// None: no answer.
-    pub(super) kind: Option<ChangeKind>,
-    pub(super) at: Option<Timestamp>,
-    pub(super) purposes: BTreeSet<Purpose>,
-}
-
-/// Understands one row as an import would.
-pub(super) fn understand(said: Said, evidence: &Evidence) -> Result<Understood, String> {
-    let judged = judge(said, evidence)?;
-    let change = judged.change.map(|(assertion, _)| assertion);
-    Ok(Understood {
-        controller: judged.controller,
-        address: judged.address,
-        kind: change.as_ref().map(|assertion| assertion.kind),
-        at: change.as_ref().and_then(|assertion| assertion.at),
-        purposes: change.map(|assertion| assertion.purposes).unwrap_or_default(),
-    })
-}
-
-/// The rows of one reading.
-pub(super) enum Rows<'a> {
-    Lines(Box<Lines<Box<dyn BufRead + 'a>>>),
-    Table(Box<Table<'a>>),
-}
-
-impl<'a> Rows<'a> {
-    pub(super) fn of(
-        reader: &'a mut (impl Read + Seek),
-        format: Format,
-        evidence: &'a Evidence,
-    ) -> Result<Self, ImportError> {
-        reader.rewind()?;
-        Ok(match format {
-            Format::Lines => Self::Lines(Box::new(Lines::new(Box::new(BufReader::new(reader))))),
-            Format::Table => Self::Table(Box::new(
-                Table::open(reader, &evidence.mapping)?.map_err(ImportError::Header)?,
-            )),
-        })
-    }
-
-    pub(super) fn next_row(&mut self) -> io::Result<Option<(u64, Result<Said, String>)>> {
-        match self {
-            Self::Lines(lines) => lines.next_row(),
-            Self::Table(table) => table.next_row(),
-        }
-    }
-
-    fn unread_columns(&self) -> Vec<String> {
-        match self {
-            Self::Lines(_) => Vec::new(),
-            Self::Table(table) => table.unread().to_vec(),
-        }
     }
 }
 

@@ -278,10 +278,8 @@ impl<'a> Table<'a> {
                 self.mapping.delimiter.escape_debug()
             ));
         }
-        let mut said = Said {
-            of_table: true,
-            ..Said::default()
-        };
+        let mut said = Said::default();
+        said.of_table = true;
         for (name, value) in &self.constant {
             self.put(&mut said, name, value)?;
         }

@@ -8,9 +8,9 @@
 use std::io::{Read, Seek};
 use std::time::{Duration, Instant};
 
-use super::judge::judge;
+use super::reading::Rows;
 use super::tally::{Contents, ahead_of};
-use super::{ImportError, ImportReport, Options, Progress, Rows};
+use super::{ImportError, ImportReport, Options, Progress};
 use crate::consent::{Assertion, ChangeKind, Purpose, State};
 use crate::register::announce::{GIVE_WAY_MAX, give_way};
 use crate::register::{Recorded, Register, RegisterError, Row, RowEntry};
@@ -69,10 +69,8 @@ impl Writing<'_, '_> {
         restrictions: bool,
     ) -> Result<(), ImportError> {
         let mut rows = Rows::of(reader, self.options.format, self.options.evidence)?;
-        while let Some((line, said)) = rows.next_row()? {
-            let judged = said
-                .and_then(|said| judge(said, self.options.evidence))
-                .map_err(|_| ImportError::Changed)?;
+        while let Some((line, judged)) = rows.next_row()? {
+            let judged = judged.map_err(|_| ImportError::Changed)?;
             for mut row in judged.rows(restrictions) {
                 if let Some(refusal) = ahead_of(&row, self.options.received_at) {
                     self.report.refuse(line, &refusal);
