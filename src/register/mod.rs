@@ -25,6 +25,7 @@ pub mod diff;
 pub mod export;
 pub mod import;
 pub mod keys;
+pub mod rotate;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
