@@ -17,9 +17,9 @@ enum Holds {
     Texts,
 }
 
-/// Every field that a row may have. `record`, `recorded_at` and `standing` say how things were in the register that an
+/// Every field that a row may have. `source`, `record`, `recorded_at` and `standing` say how things were in the register that an
 /// export was made from; they are read and not taken over.
-const FIELDS: [(&str, Holds); 27] = [
+const FIELDS: [(&str, Holds); 28] = [
     ("controller", Holds::Text),
     ("address", Holds::Text),
     ("list", Holds::Text),
@@ -44,6 +44,7 @@ const FIELDS: [(&str, Holds); 27] = [
     ("informed_purposes", Holds::Texts),
     ("country", Holds::Text),
     ("address_kind", Holds::Text),
+    ("source", Holds::Text),
     ("record", Holds::Text),
     ("recorded_at", Holds::Text),
     ("standing", Holds::Text),
@@ -83,8 +84,8 @@ pub(super) fn holds_texts(name: &str) -> bool {
 pub(super) struct Said {
     texts: BTreeMap<&'static str, String>,
     several: BTreeMap<&'static str, Vec<String>>,
-    /// Where a row may say nothing: a table has a line for everybody, and an empty cell is no answer.
-    pub(super) may_say_nothing: bool,
+    /// A table has a line for everybody, so its rows may say nothing: an empty cell is no answer.
+    pub(super) of_table: bool,
     /// A line that sums a person up; its records have lines of their own.
     pub(super) is_summary: bool,
 }

@@ -16,6 +16,8 @@ use super::said::{RowError, Said, field, fields, holds_texts, shown};
 
 /// The longest row, in octets, line ends inside quotes included.
 pub const ROW_OCTETS_MAX: usize = 64 * 1024;
+/// What stands between two texts in one field, where no mapping says otherwise.
+pub const SEPARATOR: &str = "|";
 /// What the reader fetches at once.
 const BUFFER_OCTETS: usize = 16 * 1024;
 
@@ -56,7 +58,7 @@ impl Default for Mapping {
             encoding: "utf-8".to_owned(),
             header: true,
             date_formats: Vec::new(),
-            separator: "|".to_owned(),
+            separator: SEPARATOR.to_owned(),
             yes: Vec::new(),
             no: Vec::new(),
             withdrawn: Vec::new(),
@@ -276,10 +278,8 @@ impl<'a> Table<'a> {
                 self.mapping.delimiter.escape_debug()
             ));
         }
-        let mut said = Said {
-            may_say_nothing: true,
-            ..Said::default()
-        };
+        let mut said = Said::default();
+        said.of_table = true;
         for (name, value) in &self.constant {
             self.put(&mut said, name, value)?;
         }
