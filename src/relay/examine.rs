@@ -174,7 +174,7 @@ impl Examiner {
             .collect()
     }
 
-    async fn look_up(
+    pub(super) async fn look_up(
         &self,
         controller: &str,
         subjects: &[Subject],
