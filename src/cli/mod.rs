@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod check;
 mod consent;
+mod keys;
 mod log;
 mod serve;
 mod strip;
@@ -70,6 +71,9 @@ enum Command {
     /// The consent register
     #[command(subcommand)]
     Consent(consent::Command),
+    /// The keys of the register
+    #[command(subcommand)]
+    Keys(keys::Command),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -111,6 +115,7 @@ pub fn run() -> ExitCode {
         Command::Check => check::run(config),
         Command::Strip(arguments) => strip::run(config, &arguments),
         Command::Consent(command) => consent::run(config, command),
+        Command::Keys(command) => keys::run(config, command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

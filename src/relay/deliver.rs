@@ -142,7 +142,11 @@ impl Relay {
         {
             return Way::Line(transit.reset().await);
         }
-        if !load.grounds.stand(&self.examiner, &parcel.recipients).await {
+        if !load
+            .grounds
+            .stand(&self.examiner, journey, &parcel.recipients)
+            .await
+        {
             tracing::warn!(id = %journey.id, copies = accepted.len(), "not sent as decided more than 5 s ago: decided anew");
             delivery.outdated = true;
             for recipient in accepted {

@@ -26,7 +26,7 @@ use crate::consent::{Reason, Standing, Subject};
 use crate::mime::splice::Spliced;
 use crate::mime::trace;
 use crate::pixel::Rules;
-use crate::register::{Keys, Register};
+use crate::register::{Identity, Keys, Register, RegisterError};
 
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
@@ -125,10 +125,9 @@ impl Examiner {
             return Err(reply);
         }
         let assignment = self.streams.assign(case.listener, &survey.header.asked);
-        let subjects = self.subjects(&assignment.controller, case);
         for _ in 0..ROUNDS {
             let asked_at = Instant::now();
-            let standings = self.look_up(&assignment.controller, &subjects).await;
+            let (subjects, standings) = self.ask(&assignment.controller, &case.forward_paths).await;
             let asked = (asked_at, &standings);
             let decided =
                 || self.decided(case, survey.clone(), assignment.clone(), &subjects, asked);
@@ -167,25 +166,35 @@ impl Examiner {
             .then(|| replies::loops_through_us(count.ours))
     }
 
-    fn subjects(&self, controller: &str, case: &Case<'_>) -> Vec<Subject> {
-        case.forward_paths
-            .iter()
-            .map(|path| Subject::of(self.keys.lookup(), controller, path))
-            .collect()
-    }
-
-    pub(super) async fn look_up(
+    /// Who they are to this controller, and where they stand. When the keys have been rotated since the last message, with
+    /// the new ones, once.
+    pub(super) async fn ask(
         &self,
         controller: &str,
-        subjects: &[Subject],
-    ) -> Result<Vec<Standing>, Reason> {
-        match self.register.look_up(controller, subjects).await {
-            Ok(standings) if standings.len() == subjects.len() => Ok(standings),
-            Ok(_) => Err(Reason::StoreUnavailable),
-            Err(error) => {
-                tracing::error!(%error, "the register did not answer: nothing is kept");
-                Err(Reason::StoreUnavailable)
+        forward_paths: &[&str],
+    ) -> (Vec<Subject>, Result<Vec<Standing>, Reason>) {
+        let mut rotated = false;
+        loop {
+            let keys = self.register.keys();
+            let identities: Vec<_> = forward_paths
+                .iter()
+                .map(|path| keys.identity(controller, path))
+                .collect();
+            let answer = self.register.look_up(controller, &identities).await;
+            if matches!(answer, Err(RegisterError::KeysRotated)) && !rotated {
+                rotated = true;
+                continue;
             }
+            let subjects = identities.iter().map(Identity::current).collect();
+            let standings = match answer {
+                Ok(standings) if standings.len() == identities.len() => Ok(standings),
+                Ok(_) => Err(Reason::StoreUnavailable),
+                Err(error) => {
+                    tracing::error!(%error, "the register did not answer: nothing is kept");
+                    Err(Reason::StoreUnavailable)
+                }
+            };
+            return (subjects, standings);
         }
     }
 

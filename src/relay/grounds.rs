@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::Journey;
 use super::decide::{Classes, Facts};
 use super::examine::{ANSWER_AGE_MOST, Examiner, Recipient};
 use super::streams::Assignment;
@@ -34,22 +35,28 @@ pub(super) struct Grounds<'a> {
 
 impl Grounds<'_> {
     /// Whether the copy for these forward-paths may still go as it is.
-    pub(super) async fn stand(&self, examiner: &Examiner, recipients: &[usize]) -> bool {
+    pub(super) async fn stand(
+        &self,
+        examiner: &Examiner,
+        journey: &Journey,
+        recipients: &[usize],
+    ) -> bool {
         if self.age() <= ANSWER_AGE_MOST {
             return true;
         }
-        let people = recipients
-            .iter()
-            .filter_map(|index| self.recipients.get(*index));
+        let people = recipients.iter().filter_map(|index| {
+            let path = journey.rcpts.get(*index)?.forward_path.as_str();
+            self.recipients.get(*index).map(|person| (path, person))
+        });
         // In shadow the original goes, whatever is answered.
-        let resting = people.filter(|person| person.enforced && person.decisions.keep());
-        let resting: Vec<&Recipient> = resting.collect();
+        let (paths, resting): (Vec<&str>, Vec<&Recipient>) = people
+            .filter(|(_, person)| person.enforced && person.decisions.keep())
+            .unzip();
         if resting.is_empty() {
             return true;
         }
-        let subjects: Vec<_> = resting.iter().map(|person| person.subject).collect();
         let controller = &self.assignment.controller;
-        let Ok(standings) = examiner.look_up(controller, &subjects).await else {
+        let (_, Ok(standings)) = examiner.ask(controller, &paths).await else {
             return false;
         };
         let facts = Facts {
