@@ -151,6 +151,11 @@ impl Decisions {
         self.iter().any(Decision::keeps)
     }
 
+    /// Whether they are these fresh ones about the same message, whatever had to give way to others since.
+    pub fn are(&self, fresh: &Self) -> bool {
+        self.distinct.get(..fresh.distinct.len()) == Some(&fresh.distinct)
+    }
+
     /// What makes a treatment, without the records it rests on.
     pub fn words(&self) -> Vec<(Action, Option<Reason>, Option<Uninspectable>)> {
         let words =

@@ -127,7 +127,7 @@ impl Examiner {
         let assignment = self.streams.assign(case.listener, &survey.header.asked);
         for _ in 0..ROUNDS {
             let asked_at = Instant::now();
-            let (subjects, standings) = self.ask(&assignment.controller, case).await;
+            let (subjects, standings) = self.ask(&assignment.controller, &case.forward_paths).await;
             let asked = (asked_at, &standings);
             let decided =
                 || self.decided(case, survey.clone(), assignment.clone(), &subjects, asked);
@@ -168,16 +168,15 @@ impl Examiner {
 
     /// Who they are to this controller, and where they stand. When the keys have been rotated since the last message, with
     /// the new ones, once.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         controller: &str,
-        case: &Case<'_>,
+        forward_paths: &[&str],
     ) -> (Vec<Subject>, Result<Vec<Standing>, Reason>) {
         let mut rotated = false;
         loop {
             let keys = self.register.keys();
-            let identities: Vec<_> = case
-                .forward_paths
+            let identities: Vec<_> = forward_paths
                 .iter()
                 .map(|path| keys.identity(controller, path))
                 .collect();
