@@ -22,7 +22,7 @@ use super::streams::{Assignment, Streams};
 use super::strip;
 use super::survey::{Survey, survey};
 use super::withdrawal::Offered;
-use crate::consent::{Reason, Standing, Subject};
+use crate::consent::{Law, Reason, Standing, StreamKind, Subject, next_ask_after};
 use crate::mime::splice::Spliced;
 use crate::mime::trace;
 use crate::pixel::Rules;
@@ -91,6 +91,8 @@ pub struct Examined<'a> {
     pub assignment: Assignment<'a>,
     /// Whether decisions only look on, for those outside the share.
     pub shadow: Option<&'a Shadow>,
+    /// People whom this mail asks for consent before the time after their no is over (D23), and when it will be.
+    pub asked_early: Vec<(Subject, Timestamp)>,
     /// When the register answered; `None` when it did not.
     pub looked_up_at: Option<Timestamp>,
     /// When it was asked: nothing in its answer is older.
@@ -247,10 +249,17 @@ impl Examiner {
         };
         let looked_up_at = standings.as_ref().ok().map(|_| Timestamp::now());
         let variants = Vec::new();
+        let asked_early = match (assignment.stream.kind, standings) {
+            (StreamKind::ConsentRequest, Ok(standings)) => {
+                asked_early(subjects, standings, &facts.law)
+            }
+            _ => Vec::new(),
+        };
         let mut examined = Examined {
             survey,
             assignment,
             shadow,
+            asked_early,
             looked_up_at,
             asked_at,
             recipients,
@@ -346,6 +355,19 @@ impl Examined<'_> {
             }
         }
     }
+}
+
+/// Those whose last no is too fresh to be asked again (D23).
+fn asked_early(
+    subjects: &[Subject],
+    standings: &[Standing],
+    law: &Law<'_>,
+) -> Vec<(Subject, Timestamp)> {
+    let people = subjects.iter().zip(standings);
+    people
+        .filter_map(|(subject, standing)| Some((*subject, next_ask_after(standing, law)?)))
+        .filter(|(_, not_before)| *not_before > law.now)
+        .collect()
 }
 
 /// Work on a message, away from the reactor's other tasks where it is large and the runtime has room for that.
