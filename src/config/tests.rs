@@ -148,7 +148,7 @@ fn a_contradiction_of_a_tracker_is_named_with_its_line() {
 
 #[test]
 fn a_stream_needs_a_listener_that_may_speak_for_its_controller() {
-    let with = |listener, stream| {
+    let with = |listener: &str, stream: &str| {
         tracked(
             listener,
             stream,
@@ -163,7 +163,7 @@ fn a_stream_needs_a_listener_that_may_speak_for_its_controller() {
     let field = "controllers = { header = \"Pixelgate-Controller\" }";
     let bank = |listeners: &str| format!("controller = \"bank\"\n{listeners}");
     let text = complaint(&with(list, &bank(only)));
-    assert!(text.starts_with("f.toml:9:"), "{text}");
+    assert!(text.starts_with("f.toml:10:"), "{text}");
     assert!(
         text.contains("for which listener 127.0.0.1:2526 may not speak"),
         "{text}"

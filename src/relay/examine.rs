@@ -200,7 +200,7 @@ impl Examiner {
         }
     }
 
-    fn decided<'a>(
+    pub(super) fn decided<'a>(
         &'a self,
         case: &Case<'_>,
         survey: Survey,
