@@ -23,11 +23,15 @@ use crate::consent::{
 use crate::pixel::Rules;
 use crate::register::{Register, Settings as RegisterSettings};
 
-/// Two findings and a part that nobody reads.
+/// Two findings in a part that can be edited, two in one that can only be emptied, and one that nobody reads.
 const MESSAGE: &str = "From: a@news.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"b\"\r\n\r\n\
     --b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>bread</p>\r\n\
     <img src=\"https://click.news.example/wf/open?upn=u001.one\" width=\"1\" height=\"1\">\r\n\
     <img src=\"https://open.other.example/wf/open?upn=u001.two\" width=\"1\" height=\"1\">\r\n--b";
+const AMP: &str = "\r\nContent-Type: multipart/alternative; boundary=\"c\"\r\n\r\n--c\r\nContent-Type: text/plain\r\n\r\nbread\r\n\
+    --c\r\nContent-Type: text/x-amp-html; charset=utf-8\r\n\r\n<p>bread</p>\r\n\
+    <amp-img src=\"https://click.news.example/wf/open?upn=u001.three\" width=\"1\" height=\"1\"></amp-img>\r\n\
+    <amp-img src=\"https://open.other.example/wf/open?upn=u001.four\" width=\"1\" height=\"1\"></amp-img>\r\n--c--\r\n--b";
 const BLIND: &str = "\r\nContent-Type: text/html; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n\r\n/v8APABwAD4AYQA8AC8AcAA+\r\n--b";
 const PEOPLE: [&str; 4] = ["a@x.example", "b@x.example", "c@x.example", "d@x.example"];
 
@@ -157,7 +161,8 @@ fn recorded(
     let key = LookupKey::new(&[7; 32]);
     let subjects = PEOPLE.map(|path| Subject::of(&key, "default", path));
     let seen = survey(message, &examiner.rules, &examiner.settings);
-    assert_eq!(seen.findings.len(), 2);
+    let amp = memchr::memmem::find(message, b"amp-img").is_some();
+    assert_eq!(seen.findings.len(), if amp { 4 } else { 2 });
     let assignment = examiner.streams.assign("l", &Asked::default());
     assert!(assignment.assigned);
     let examined = examiner.decided(&case, seen, assignment, &subjects, (Instant::now(), asked));
@@ -181,15 +186,16 @@ proptest! {
     #[test]
     fn a_shadow_never_changes_a_recorded_decision(
         stream in streams(), standings in standings(), answered in proptest::bool::weighted(0.9),
-        blind in any::<bool>(), share_percent in prop_oneof![Just(0_u8), Just(50), Just(100)],
+        blind in any::<bool>(), amp in any::<bool>(), strictest in any::<bool>(), share_percent in prop_oneof![Just(0_u8), Just(50), Just(100)],
     ) {
         let shadow = Shadow { shadow_until: jiff::civil::date(2026, 12, 1), by: "Ada".to_owned(), share_percent };
         let looking_on = Stream { enforcement: Mode::Shadow(shadow), ..stream.clone() };
-        let text = format!("{MESSAGE}{}--\r\n", if blind { BLIND } else { "" });
+        let text = format!("{MESSAGE}{}{}--\r\n", if amp { AMP } else { "" }, if blind { BLIND } else { "" });
         let message = Bytes::from(text);
         let asked = if answered { Ok(standings) } else { Err(Reason::StoreUnavailable) };
-        let earnest = recorded(&stream, &message, MixedConsent::Split, &asked);
-        let shadowed = recorded(&looking_on, &message, MixedConsent::Split, &asked);
+        let mixed = if strictest { MixedConsent::Strictest } else { MixedConsent::Split };
+        let earnest = recorded(&stream, &message, mixed, &asked);
+        let shadowed = recorded(&looking_on, &message, mixed, &asked);
         prop_assert_eq!(earnest.len(), PEOPLE.len());
         for (subject, (profile, decisions)) in &earnest {
             let (other_profile, others) = &shadowed[subject];
