@@ -12,6 +12,8 @@
 
 #[path = "mixed/fresh.rs"]
 mod fresh;
+#[path = "mixed/gone.rs"]
+mod gone;
 #[path = "support/ill_mannered.rs"]
 mod ill_mannered;
 mod support;

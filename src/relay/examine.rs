@@ -22,7 +22,7 @@ use super::streams::{Assignment, Streams};
 use super::strip;
 use super::survey::{Survey, survey};
 use super::withdrawal::Offered;
-use crate::consent::{Reason, Standing, Subject};
+use crate::consent::{Law, Reason, Standing, StreamKind, Subject, next_ask_after};
 use crate::mime::splice::Spliced;
 use crate::mime::trace;
 use crate::pixel::Rules;
@@ -91,6 +91,8 @@ pub struct Examined<'a> {
     pub assignment: Assignment<'a>,
     /// Whether decisions only look on, for those outside the share.
     pub shadow: Option<&'a Shadow>,
+    /// People whom this mail asks for consent before the time after their no is over (D23), and when it will be.
+    pub asked_early: Vec<(Subject, Timestamp)>,
     /// When the register answered; `None` when it did not.
     pub looked_up_at: Option<Timestamp>,
     /// When it was asked: nothing in its answer is older.
@@ -198,7 +200,7 @@ impl Examiner {
         }
     }
 
-    fn decided<'a>(
+    pub(super) fn decided<'a>(
         &'a self,
         case: &Case<'_>,
         survey: Survey,
@@ -214,52 +216,44 @@ impl Examiner {
             ledger: case.ledger,
             hold_over: case.hold_over,
         };
-        let mut recipients = Vec::with_capacity(subjects.len());
-        let mut treatments = Vec::with_capacity(subjects.len());
-        // Shared between recipients: each may name thousands of findings.
+        let (recipients, earnest) = decided_each(&survey, &facts, shadow, subjects, standings);
         let untouched = Arc::new(Treatment::untouched());
-        let mut known = BTreeMap::new();
-        let offered = Offered::new(assignment.stream, &survey);
-        let classes = Classes::new(survey.matters(&offered), &assignment);
-        for (index, subject) in subjects.iter().enumerate() {
-            let asked = match standings {
-                Ok(standings) => standings.get(index).ok_or(Reason::StoreUnavailable),
-                Err(reason) => Err(*reason),
-            };
-            let decisions = classes.decide(asked, &facts);
-            // Looking on means writing down what would be done: without a ledger it is over.
-            let enforced = enforced(shadow, subject) || !case.ledger;
-            treatments.push(match enforced {
-                true => Arc::clone(known.entry(decisions.words()).or_insert_with(|| {
-                    Arc::new(treatment(decisions.iter(), &survey.places, &facts))
-                })),
-                false => Arc::clone(&untouched),
-            });
-            recipients.push(Recipient {
-                subject: *subject,
-                enforced,
-                decisions,
-            });
-        }
-        let groups = match self.settings.mixed_consent {
-            MixedConsent::Split => group(&treatments),
-            MixedConsent::Strictest => strictest(&treatments),
-        };
+        let treatments = recipients.iter().zip(&earnest);
+        let treatments = treatments.map(|(recipient, treatment)| match recipient.enforced {
+            true => Arc::clone(treatment),
+            false => Arc::clone(&untouched),
+        });
+        let groups = self.grouped(&treatments.collect::<Vec<_>>());
         let looked_up_at = standings.as_ref().ok().map(|_| Timestamp::now());
         let variants = Vec::new();
+        let asked_early = match (assignment.stream.kind, standings) {
+            (StreamKind::ConsentRequest, Ok(standings)) => {
+                asked_early(subjects, standings, &facts.law)
+            }
+            _ => Vec::new(),
+        };
         let mut examined = Examined {
             survey,
             assignment,
             shadow,
+            asked_early,
             looked_up_at,
             asked_at,
             recipients,
             groups,
             variants,
         };
-        examined.note_strictest();
+        // What a shadow lets go is written down as what would be done in earnest.
+        examined.note_strictest(&self.grouped(&earnest));
         self.make_variants(case, &mut examined);
         examined
+    }
+
+    fn grouped(&self, treatments: &[Arc<Treatment>]) -> Vec<Group> {
+        match self.settings.mixed_consent {
+            MixedConsent::Split => group(treatments),
+            MixedConsent::Strictest => strictest(treatments),
+        }
     }
 
     /// One variant for each group. Where the signature of somebody else may not be broken, or a variant does not pass its
@@ -317,8 +311,8 @@ impl Examined<'_> {
     }
 
     /// In one body for all, what somebody would have kept goes because of somebody else; the record says so.
-    fn note_strictest(&mut self) {
-        for group in &self.groups {
+    fn note_strictest(&mut self, groups: &[Group]) {
+        for group in groups {
             let Treatment::Forward { strip, empty } = &group.treatment else {
                 continue;
             };
@@ -346,6 +340,52 @@ impl Examined<'_> {
             }
         }
     }
+}
+
+/// What is decided for each forward-path, and what that makes of the copy in earnest.
+fn decided_each(
+    survey: &Survey,
+    facts: &Facts<'_>,
+    shadow: Option<&Shadow>,
+    subjects: &[Subject],
+    standings: &Result<Vec<Standing>, Reason>,
+) -> (Vec<Recipient>, Vec<Arc<Treatment>>) {
+    // Shared between recipients: each may name thousands of findings.
+    let mut known = BTreeMap::new();
+    let offered = Offered::new(facts.assignment.stream, survey);
+    let classes = Classes::new(survey.matters(&offered), facts.assignment);
+    let each = subjects.iter().enumerate().map(|(index, subject)| {
+        let asked = match standings {
+            Ok(standings) => standings.get(index).ok_or(Reason::StoreUnavailable),
+            Err(reason) => Err(*reason),
+        };
+        let decisions = classes.decide(asked, facts);
+        let treatment = known
+            .entry(decisions.words())
+            .or_insert_with(|| Arc::new(treatment(decisions.iter(), &survey.places, facts)));
+        let treatment = Arc::clone(treatment);
+        let recipient = Recipient {
+            subject: *subject,
+            // Looking on means writing down what would be done: without a ledger it is over.
+            enforced: enforced(shadow, subject) || !facts.ledger,
+            decisions,
+        };
+        (recipient, treatment)
+    });
+    each.unzip()
+}
+
+/// Those whose last no is too fresh to be asked again (D23).
+fn asked_early(
+    subjects: &[Subject],
+    standings: &[Standing],
+    law: &Law<'_>,
+) -> Vec<(Subject, Timestamp)> {
+    let people = subjects.iter().zip(standings);
+    people
+        .filter_map(|(subject, standing)| Some((*subject, next_ask_after(standing, law)?)))
+        .filter(|(_, not_before)| *not_before > law.now)
+        .collect()
 }
 
 /// Work on a message, away from the reactor's other tasks where it is large and the runtime has room for that.

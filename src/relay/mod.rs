@@ -210,8 +210,12 @@ impl Relay {
             .any(|group| group.treatment.changes());
         tracing::info!(
             id = %journey.id, session = journey.client.session, stream = examined.assignment.stream.name, recipients = examined.recipients.len(),
-            findings = survey.findings.len(), variants = examined.groups.len(), changed, "decided"
+            findings = survey.findings.len(), variants = examined.groups.len(), changed,
+            asked_early = examined.asked_early.len(), "decided"
         );
+        for (subject, not_before) in &examined.asked_early {
+            tracing::warn!(id = %journey.id, %subject, %not_before, "asked for consent too soon after a no (D23)");
+        }
         if changed {
             for domain in &survey.header.dkim {
                 tracing::warn!(id = %journey.id, domain, "dkim_broken: a signature made before this relay no longer verifies");

@@ -367,3 +367,6 @@ fn in_words(fates: &[FateLine]) -> String {
         .map(|fate| format!("{}={}", fate.fate, fate.subjects.len()));
     words.collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests;
