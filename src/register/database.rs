@@ -46,14 +46,11 @@ impl Writing {
     /// for a later write; the blanking itself is done.
     pub(super) fn leave_nothing_behind(&self) {
         // It does not wait for readers: it would hold the write lock meanwhile, and a withdrawal would wait with it.
-        let cut = self
-            .connection
-            .busy_timeout(Duration::ZERO)
-            .and_then(|()| {
-                let pragma = "PRAGMA wal_checkpoint(TRUNCATE)";
-                self.connection
-                    .query_row(pragma, [], |row| row.get::<_, i64>(0))
-            });
+        let cut = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
+            let pragma = "PRAGMA wal_checkpoint(TRUNCATE)";
+            self.connection
+                .query_row(pragma, [], |row| row.get::<_, i64>(0))
+        });
         let restored = self.connection.busy_timeout(self.wait);
         if !matches!((cut, restored), (Ok(0), Ok(()))) {
             tracing::info!(

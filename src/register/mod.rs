@@ -202,7 +202,11 @@ impl Register {
         now: Timestamp,
     ) -> Result<Expired, RegisterError> {
         retention.check()?;
-        expire::due(&self.database.open_for_reading()?.connection, retention, now)
+        expire::due(
+            &self.database.open_for_reading()?.connection,
+            retention,
+            now,
+        )
     }
 
     /// Where one person stands now. Blocks.

@@ -163,7 +163,10 @@ impl<'a> Walk<'a> {
             }
             let written_down = self.heads.remove(&n).unwrap_or_default();
             let digits = hex(hash.iter());
-            if !written_down.iter().all(|head| head.eq_ignore_ascii_case(&digits)) {
+            if !written_down
+                .iter()
+                .all(|head| head.eq_ignore_ascii_case(&digits))
+            {
                 let problem = "its hash is not the one that was written down as head";
                 return Err(self.fault(n, problem));
             }
@@ -350,3 +353,6 @@ fn defences(connection: &Connection, keys: &Keys, mut seen: Seen) -> Result<u64,
         None => Ok(count),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,8 +17,8 @@ use jiff::Timestamp;
 
 use super::serve::read;
 use super::{Exit, Failure, Whom, say};
-use crate::consent::{Law, Profiles, Standing, next_ask_after};
 use crate::consent::record::check_address;
+use crate::consent::{Law, Profiles, Standing, next_ask_after};
 use crate::register::keys::Keys;
 use crate::register::{Register, RegisterError};
 
@@ -105,7 +105,11 @@ fn shown(standing: &Standing) -> Result<String, Failure> {
     for informed in &facts.informed {
         let purposes: Vec<&str> = informed.purposes.iter().map(|word| word.as_str()).collect();
         let (at, record) = (informed.at, informed.record);
-        let _ = writeln!(text, "informed {at} of {} (record {record})", purposes.join(", "));
+        let _ = writeln!(
+            text,
+            "informed {at} of {} (record {record})",
+            purposes.join(", ")
+        );
     }
     for country in &facts.countries {
         let _ = writeln!(text, "country {country}");
@@ -113,8 +117,7 @@ fn shown(standing: &Standing) -> Result<String, Failure> {
     if let Some(kind) = facts.address_kind {
         let _ = writeln!(text, "address of kind {kind}");
     }
-    let profiles =
-        Profiles::built_in().map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    let profiles = Profiles::built_in().map_err(|error| Failure::new(Exit::Unavailable, error))?;
     let law = Law {
         profiles: &profiles,
         country_default: None,

@@ -32,7 +32,8 @@ pub(super) fn run(register: &Register, verify: &Verify) -> Result<(), Failure> {
         .iter()
         .map(|text| {
             head(text, &verify.controller).ok_or_else(|| {
-                let what = format_args!("--head {text}: it should be [CONTROLLER=]N:HEX").to_string();
+                let what =
+                    format_args!("--head {text}: it should be [CONTROLLER=]N:HEX").to_string();
                 Failure::new(Exit::Usage, what)
             })
         })
