@@ -17,6 +17,8 @@ mod fixture;
 #[path = "support/ill_mannered.rs"]
 mod ill_mannered;
 mod support;
+#[path = "support/traffic.rs"]
+mod traffic;
 
 #[path = "law/asked.rs"]
 mod asked;

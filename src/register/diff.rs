@@ -13,9 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::history::Person;
-use super::import::{
-    Evidence, Format, ImportError, List, ROWS_NAMED_MAX, RowError, Understood,
-};
+use super::import::{Evidence, Format, ImportError, List, ROWS_NAMED_MAX, RowError, Understood};
 use super::{Keys, Register};
 use crate::consent::{ChangeKind, Purpose, Standing, State, Subject};
 
@@ -243,7 +241,8 @@ fn gather(
     report: &mut DiffReport,
 ) -> Result<(Vec<There>, BTreeSet<String>), ImportError> {
     let mut list = Vec::new();
-    let mut controllers: BTreeSet<String> = options.controller.map(str::to_owned).into_iter().collect();
+    let mut controllers: BTreeSet<String> =
+        options.controller.map(str::to_owned).into_iter().collect();
     let (mut faulty, mut total) = (Vec::new(), 0);
     let mut rows = List::of(reader, options.format, options.evidence)?;
     while let Some((line, understood)) = rows.next_row()? {
@@ -304,11 +303,14 @@ fn half(subject: &Subject) -> [u8; 16] {
 
 fn mask(purposes: impl Iterator<Item = Purpose>) -> u16 {
     let bit = |purpose| Purpose::ALL.iter().position(|known| *known == purpose);
-    purposes.filter_map(bit).fold(0, |mask, bit| mask | (1 << bit))
+    purposes
+        .filter_map(bit)
+        .fold(0, |mask, bit| mask | (1 << bit))
 }
 
 fn people(list: &[There]) -> u64 {
-    list.chunk_by(|one, other| one.subject == other.subject).count() as u64
+    list.chunk_by(|one, other| one.subject == other.subject)
+        .count() as u64
 }
 
 /// The rows of one person, and where they begin.

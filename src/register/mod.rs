@@ -209,6 +209,7 @@ impl Register {
             retention,
             now,
         )
+        self.write(|writing, keys| writer::erase(writing, keys, &row, recorded_at))
     }
 
     /// Where one person stands now. Blocks.

@@ -94,14 +94,9 @@ fn d17_a_grant_that_lacks_any_field_of_a_proof_is_a_claim() {
         row.as_object_mut().unwrap().remove(field);
         let told = press.import(&[row]);
         assert!(told.contains(field), "{field}: {told}");
-        // Without purposes nobody knows what was claimed.
-        let reason = match field {
-            "purposes" => "no_consent",
-            _ => "claim_without_proof",
-        };
         assert_eq!(
             press.gets(&address, &issue(), &stripped(), HOST),
-            format!("stripped {reason} fr-2026"),
+            "stripped claim_without_proof fr-2026",
             "{field}"
         );
     }

@@ -58,7 +58,10 @@ fn table(report: &DiffReport, addresses: bool) -> String {
         (report.people, "people in them"),
         (report.same, "same in both"),
         (report.no_answer, "no answer there, nothing here"),
-        (report.only_there, "not in the register, whatever the list says of them"),
+        (
+            report.only_there,
+            "not in the register, whatever the list says of them",
+        ),
     ] {
         let _ = writeln!(text, "{number:>12}  {what}");
     }
@@ -67,8 +70,17 @@ fn table(report: &DiffReport, addresses: bool) -> String {
             continue;
         };
         let _ = writeln!(text, "{number:>12}  {}", difference.as_str());
-        let examples = report.examples.get(&difference).map(Vec::as_slice).unwrap_or_default();
-        for Example { line, subject, address } in examples {
+        let examples = report
+            .examples
+            .get(&difference)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        for Example {
+            line,
+            subject,
+            address,
+        } in examples
+        {
             let line = line.map_or_else(String::new, |line| format!("line {line}, "));
             let address = address.as_ref().filter(|_| addresses);
             let address = address.map_or_else(String::new, |address| format!(" {address}"));

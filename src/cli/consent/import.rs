@@ -66,7 +66,11 @@ fn table(report: &ImportReport, evidence: &Evidence) -> String {
     };
     line(0, report.rows, "rows");
     line(1, report.grants, "grants with proof");
-    line(1, report.claims, "claims: a yes without proof, which permits nothing");
+    line(
+        1,
+        report.claims,
+        "claims: a yes without proof, which permits nothing",
+    );
     for (reason, number) in &report.claims_by_reason {
         line(2, *number, reason);
     }
@@ -75,12 +79,32 @@ fn table(report: &ImportReport, evidence: &Evidence) -> String {
         line(2, *number, kind);
     }
     let detail = [
-        (2, report.restrictions_from_receipt, "of them without a date, or dated ahead: they count from today"),
-        (2, report.renewed, "of them known before; recorded anew, because the person consented since"),
-        (1, report.contacts, "contact records: collected, informed, country, kind of address"),
-        (2, report.uninformed, "of them not informed by their list's mailing: collected after it, or no one knows when"),
+        (
+            2,
+            report.restrictions_from_receipt,
+            "of them without a date, or dated ahead: they count from today",
+        ),
+        (
+            2,
+            report.renewed,
+            "of them known before; recorded anew, because the person consented since",
+        ),
+        (
+            1,
+            report.contacts,
+            "contact records: collected, informed, country, kind of address",
+        ),
+        (
+            2,
+            report.uninformed,
+            "of them not informed by their list's mailing: collected after it, or no one knows when",
+        ),
         (1, report.empty, "rows that say nothing"),
-        (1, report.summaries, "rows that sum a person up; not taken over"),
+        (
+            1,
+            report.summaries,
+            "rows that sum a person up; not taken over",
+        ),
     ];
     for (depth, number, what) in detail.into_iter().filter(|(_, number, _)| *number > 0) {
         line(depth, number, what);
@@ -101,7 +125,11 @@ fn table(report: &ImportReport, evidence: &Evidence) -> String {
         let _ = writeln!(text, "                {row}");
     }
     for hashed in evidence.hashed() {
-        let digest: String = hashed.sha256.iter().map(|octet| format!("{octet:02x}")).collect();
+        let digest: String = hashed
+            .sha256
+            .iter()
+            .map(|octet| format!("{octet:02x}"))
+            .collect();
         let _ = writeln!(
             text,
             "list {:?}: sha256 of `{}` ({} octets) {digest}",
@@ -109,7 +137,11 @@ fn table(report: &ImportReport, evidence: &Evidence) -> String {
         );
     }
     if !report.unread_columns.is_empty() {
-        let _ = writeln!(text, "columns not read: {}", report.unread_columns.join(", "));
+        let _ = writeln!(
+            text,
+            "columns not read: {}",
+            report.unread_columns.join(", ")
+        );
     }
     let _ = writeln!(text, "import {}", report.id);
     if report.dry_run {
@@ -170,7 +202,10 @@ fn line(progress: Progress, took: Duration) -> String {
         Progress::Written { done, of } => {
             let rate = done / seconds;
             let left = of.saturating_sub(done).checked_div(rate);
-            let left = left.map_or_else(|| "?".to_owned(), |left| format!("{}:{:02}", left / 60, left % 60));
+            let left = left.map_or_else(
+                || "?".to_owned(),
+                |left| format!("{}:{:02}", left / 60, left % 60),
+            );
             let percent = (done * 100).checked_div(of).unwrap_or(100);
             format!("{done} of {of} records, {percent} %, {rate} a second, {left} left")
         }

@@ -113,7 +113,13 @@ fn placed(source: &Source<'_>, error: &EvidenceError) -> crate::config::ConfigEr
     let mut path = Vec::new();
     match error.list {
         Some(list) => path.extend([Step::Key("list"), Step::Index(list)]),
-        None => path.extend(error.table.split('.').filter(|key| !key.is_empty()).map(Step::Key)),
+        None => path.extend(
+            error
+                .table
+                .split('.')
+                .filter(|key| !key.is_empty())
+                .map(Step::Key),
+        ),
     }
     path.push(Step::Key(&error.key));
     let mut placed = source.at_key(&path, error.to_string(), "");

@@ -187,7 +187,11 @@ impl Evidence {
             }
         }
         if written.lists.len() > LISTS_MAX {
-            return Err(wrong("", "list", format!("has more than {LISTS_MAX} entries")));
+            return Err(wrong(
+                "",
+                "list",
+                format!("has more than {LISTS_MAX} entries"),
+            ));
         }
         let mut evidence = Self {
             iso: zone.clone(),
@@ -208,7 +212,11 @@ impl Evidence {
                 list: Some(number),
                 ..wrong("", key, problem)
             })?;
-            if evidence.lists.insert(list.name.clone(), understood).is_some() {
+            if evidence
+                .lists
+                .insert(list.name.clone(), understood)
+                .is_some()
+            {
                 return Err(EvidenceError {
                     list: Some(number),
                     ..wrong("", "name", "is that of another list".to_owned())
@@ -249,8 +257,15 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn list(&mut self) -> Result<List, Problem> {
         let written = self.list;
-        if written.name.as_ref().is_some_and(|name| name.trim().is_empty()) {
-            return Err(("name", "is empty: leave it out for rows that name no list".to_owned()));
+        if written
+            .name
+            .as_ref()
+            .is_some_and(|name| name.trim().is_empty())
+        {
+            return Err((
+                "name",
+                "is empty: leave it out for rows that name no list".to_owned(),
+            ));
         }
         if let Some(controller) = &written.controller {
             check_controller(controller).map_err(|refusal| ("controller", refusal.to_string()))?;
@@ -269,24 +284,42 @@ impl Reading<'_> {
             scope: written.scope,
         };
         // Its message names the field.
-        form.check().map_err(|refusal| ("name", format!("has an entry that cannot stand in a record: {refusal}")))?;
-        let from = self.moment("valid_from", &written.valid_from)?.map(|span| span.0);
-        let until = self.moment("valid_until", &written.valid_until)?.map(|span| span.1);
+        form.check().map_err(|refusal| {
+            (
+                "name",
+                format!("has an entry that cannot stand in a record: {refusal}"),
+            )
+        })?;
+        let from = self
+            .moment("valid_from", &written.valid_from)?
+            .map(|span| span.0);
+        let until = self
+            .moment("valid_until", &written.valid_until)?
+            .map(|span| span.1);
         if let (Some(from), Some(until)) = (from, until)
             && until < from
         {
             return Err(("valid_until", "lies before `valid_from`".to_owned()));
         }
         let contact = Contact {
-            informed_at: self.moment("informed_at", &written.informed_at)?.map(|span| span.1),
+            informed_at: self
+                .moment("informed_at", &written.informed_at)?
+                .map(|span| span.1),
             notice: written.informed_notice.clone(),
             informed_purposes: written.informed_purposes.clone(),
             country: written.country.clone(),
             ..Contact::default()
         };
-        contact.check().map_err(|refusal| ("country", format!("or `informed_notice`: {refusal}")))?;
-        if contact.informed_at.is_none() && (contact.notice.is_some() || !contact.informed_purposes.is_empty()) {
-            return Err(("informed_at", "is missing beside `informed_notice` or `informed_purposes`".to_owned()));
+        contact
+            .check()
+            .map_err(|refusal| ("country", format!("or `informed_notice`: {refusal}")))?;
+        if contact.informed_at.is_none()
+            && (contact.notice.is_some() || !contact.informed_purposes.is_empty())
+        {
+            return Err((
+                "informed_at",
+                "is missing beside `informed_notice` or `informed_purposes`".to_owned(),
+            ));
         }
         Ok(List {
             controller: written.controller.clone(),
@@ -298,7 +331,11 @@ impl Reading<'_> {
         })
     }
 
-    fn moment(&self, key: &'static str, text: &Option<String>) -> Result<Option<(Timestamp, Timestamp)>, Problem> {
+    fn moment(
+        &self,
+        key: &'static str,
+        text: &Option<String>,
+    ) -> Result<Option<(Timestamp, Timestamp)>, Problem> {
         text.as_deref()
             .map(|text| self.zone.read(text).map(|span| (span.first, span.last)))
             .transpose()
@@ -307,9 +344,14 @@ impl Reading<'_> {
 
     fn wording(&mut self) -> Result<Option<[u8; 32]>, Problem> {
         let list = self.list;
-        let told = [list.wording.is_some(), list.wording_file.is_some(), list.wording_sha256.is_some()];
+        let told = [
+            list.wording.is_some(),
+            list.wording_file.is_some(),
+            list.wording_sha256.is_some(),
+        ];
         if told.iter().filter(|told| **told).count() > 1 {
-            let problem = "stands beside another of `wording`, `wording_file`, `wording_sha256`: give one";
+            let problem =
+                "stands beside another of `wording`, `wording_file`, `wording_sha256`: give one";
             return Err(("wording_file", problem.to_owned()));
         }
         if let Some(text) = &list.wording {
@@ -345,7 +387,11 @@ impl Reading<'_> {
         Ok(first)
     }
 
-    fn file(&mut self, key: &'static str, path: &Option<PathBuf>) -> Result<Option<[u8; 32]>, Problem> {
+    fn file(
+        &mut self,
+        key: &'static str,
+        path: &Option<PathBuf>,
+    ) -> Result<Option<[u8; 32]>, Problem> {
         let Some(path) = path else { return Ok(None) };
         let (octets, digest) = hash_file(&self.directory.join(path))
             .map_err(|error| (key, format!("{}: {error}", path.display())))?;
@@ -358,14 +404,21 @@ impl Reading<'_> {
 
     fn note(&mut self, key: &'static str, octets: u64, sha256: [u8; 32]) {
         let list = self.list.name.clone().unwrap_or_default();
-        self.hashed.push(Hashed { list, key, octets, sha256 });
+        self.hashed.push(Hashed {
+            list,
+            key,
+            octets,
+            sha256,
+        });
     }
 }
 
 fn hex(key: &'static str, digits: &Option<String>) -> Result<Option<[u8; 32]>, Problem> {
     digits
         .as_deref()
-        .map(|digits| from_hex::<32>(digits).ok_or_else(|| (key, "is not 64 hex digits".to_owned())))
+        .map(|digits| {
+            from_hex::<32>(digits).ok_or_else(|| (key, "is not 64 hex digits".to_owned()))
+        })
         .transpose()
 }
 
@@ -381,7 +434,9 @@ fn hash_file(path: &Path) -> io::Result<(u64, [u8; 32])> {
         }
         octets += read as u64;
         if octets > HASHED_OCTETS_MAX {
-            return Err(io::Error::other(format!("larger than {HASHED_OCTETS_MAX} octets")));
+            return Err(io::Error::other(format!(
+                "larger than {HASHED_OCTETS_MAX} octets"
+            )));
         }
         context.update(buffer.get(..read).unwrap_or_default());
     }

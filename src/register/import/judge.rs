@@ -33,7 +33,11 @@ impl fmt::Display for ClaimReason {
         match self {
             Self::Missing(field) => write!(formatter, "`{field}` is missing"),
             Self::OutsideValidity(list) => {
-                write!(formatter, "dated outside the validity of list {}", shown(list))
+                write!(
+                    formatter,
+                    "dated outside the validity of list {}",
+                    shown(list)
+                )
             }
             Self::NoEvidence(list) => write!(formatter, "no evidence for list {}", shown(list)),
         }
@@ -211,7 +215,11 @@ fn change(
         form: form(said)?,
         supersedes: said
             .take("supersedes")
-            .map(|digits| digits.parse::<ProofId>().map_err(|problem| format!("`supersedes` {problem}")))
+            .map(|digits| {
+                digits
+                    .parse::<ProofId>()
+                    .map_err(|problem| format!("`supersedes` {problem}"))
+            })
             .transpose()?,
         ..Assertion::new(kind)
     };
@@ -262,7 +270,11 @@ fn worth(
 
 /// What a yes reaches: what the form was about, or less where the row says so.
 fn meant(row: BTreeSet<Purpose>, list: &Named<'_>) -> Result<BTreeSet<Purpose>, String> {
-    let Some(form) = list.list.map(|list| &list.purposes).filter(|set| !set.is_empty()) else {
+    let Some(form) = list
+        .list
+        .map(|list| &list.purposes)
+        .filter(|set| !set.is_empty())
+    else {
         return Ok(row);
     };
     if row.is_empty() {
@@ -290,7 +302,10 @@ fn form(said: &mut Said) -> Result<Form, String> {
         controller_list: said.take("controller_list"),
         controllers_shown: shown,
         evidence_sha256: digest(said, "evidence_sha256")?,
-        scope: said.take("scope").map(|scope| word("scope", &scope)).transpose()?,
+        scope: said
+            .take("scope")
+            .map(|scope| word("scope", &scope))
+            .transpose()?,
     })
 }
 
@@ -303,14 +318,22 @@ fn merged(row: Form, list: &Named<'_>) -> Result<Form, String> {
     Ok(Form {
         channel: text("channel", row.channel, |form| &form.channel)?,
         collector: text("collector", row.collector, |form| &form.collector)?,
-        wording_version: text("wording_version", row.wording_version, |form| &form.wording_version)?,
+        wording_version: text("wording_version", row.wording_version, |form| {
+            &form.wording_version
+        })?,
         wording_sha256: list
-            .agreed("wording_sha256", hex(row.wording_sha256), |list| hex(list.form.wording_sha256))?
+            .agreed("wording_sha256", hex(row.wording_sha256), |list| {
+                hex(list.form.wording_sha256)
+            })?
             .map(|Hex(digest)| digest),
         language: text("language", row.language, |form| &form.language)?,
-        affirmative_act: text("affirmative_act", row.affirmative_act, |form| &form.affirmative_act)?,
+        affirmative_act: text("affirmative_act", row.affirmative_act, |form| {
+            &form.affirmative_act
+        })?,
         notice: text("notice", row.notice, |form| &form.notice)?,
-        controller_list: text("controller_list", row.controller_list, |form| &form.controller_list)?,
+        controller_list: text("controller_list", row.controller_list, |form| {
+            &form.controller_list
+        })?,
         controllers_shown: list
             .agreed("controllers_shown", shown, |list| {
                 let shown = &list.form.controllers_shown;
@@ -318,7 +341,9 @@ fn merged(row: Form, list: &Named<'_>) -> Result<Form, String> {
             })?
             .unwrap_or_default(),
         evidence_sha256: list
-            .agreed("evidence_sha256", hex(row.evidence_sha256), |list| hex(list.form.evidence_sha256))?
+            .agreed("evidence_sha256", hex(row.evidence_sha256), |list| {
+                hex(list.form.evidence_sha256)
+            })?
             .map(|Hex(digest)| digest),
         scope: list.agreed("scope", row.scope, |list| list.form.scope)?,
     })
@@ -330,7 +355,10 @@ struct Hex([u8; 32]);
 
 impl fmt::Debug for Hex {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().take(8).try_for_each(|octet| write!(formatter, "{octet:02x}"))?;
+        self.0
+            .iter()
+            .take(8)
+            .try_for_each(|octet| write!(formatter, "{octet:02x}"))?;
         formatter.write_str("...")
     }
 }
@@ -350,41 +378,63 @@ fn contact(
         notice: said.take("informed_notice"),
         informed_purposes: words("informed_purposes", said.take_several("informed_purposes"))?,
         country: said.take("country"),
-        address_kind: said.take("address_kind").map(|kind| word("address_kind", &kind)).transpose()?,
+        address_kind: said
+            .take("address_kind")
+            .map(|kind| word("address_kind", &kind))
+            .transpose()?,
     };
     if row == Contact::default() {
         return Ok((None, false));
     }
-    let country = list.agreed("country", row.country.clone(), |list| list.contact.country.clone())?;
+    let country = list.agreed("country", row.country.clone(), |list| {
+        list.contact.country.clone()
+    })?;
     let mut contact = Contact { country, ..row };
     let mut uninformed = false;
     if let Some(mailing) = list.list.map(|list| &list.contact)
         && let Some(at) = mailing.informed_at
     {
         // Who came after the mailing was not in it; who has no date of collection cannot be shown to have been.
-        uninformed = contact.informed_at.is_none() && collected_at.is_none_or(|collected| collected > at);
+        uninformed =
+            contact.informed_at.is_none() && collected_at.is_none_or(|collected| collected > at);
         if !uninformed {
             contact.informed_at = list.agreed("informed_at", contact.informed_at, |_| Some(at))?;
-            contact.notice = list.agreed("informed_notice", contact.notice, |_| mailing.notice.clone())?;
+            contact.notice = list.agreed("informed_notice", contact.notice, |_| {
+                mailing.notice.clone()
+            })?;
             let told = (!contact.informed_purposes.is_empty()).then_some(contact.informed_purposes);
-            let of_mailing = (!mailing.informed_purposes.is_empty()).then(|| mailing.informed_purposes.clone());
-            contact.informed_purposes = list.agreed("informed_purposes", told, |_| of_mailing)?.unwrap_or_default();
+            let of_mailing =
+                (!mailing.informed_purposes.is_empty()).then(|| mailing.informed_purposes.clone());
+            contact.informed_purposes = list
+                .agreed("informed_purposes", told, |_| of_mailing)?
+                .unwrap_or_default();
         }
     }
     contact.check().map_err(|refusal| refusal.to_string())?;
     Ok((Some(contact), uninformed))
 }
 
-fn moment(said: &mut Said, evidence: &Evidence, field: &'static str) -> Result<Option<Span>, String> {
+fn moment(
+    said: &mut Said,
+    evidence: &Evidence,
+    field: &'static str,
+) -> Result<Option<Span>, String> {
     let of_table = said.of_table;
     said.take(field)
-        .map(|text| evidence.moments(of_table).read(text.trim()).map_err(|problem| format!("`{field}` {problem}")))
+        .map(|text| {
+            evidence
+                .moments(of_table)
+                .read(text.trim())
+                .map_err(|problem| format!("`{field}` {problem}"))
+        })
         .transpose()
 }
 
 fn digest(said: &mut Said, field: &'static str) -> Result<Option<[u8; 32]>, String> {
     said.take(field)
-        .map(|digits| from_hex::<32>(&digits).ok_or_else(|| format!("`{field}` is not 64 hex digits")))
+        .map(|digits| {
+            from_hex::<32>(&digits).ok_or_else(|| format!("`{field}` is not 64 hex digits"))
+        })
         .transpose()
 }
 
@@ -399,6 +449,9 @@ fn word<T: FromStr<Err = UnknownWord>>(field: &str, word: &str) -> Result<T, Str
     })
 }
 
-fn words<T: FromStr<Err = UnknownWord> + Ord>(field: &str, texts: Vec<String>) -> Result<BTreeSet<T>, String> {
+fn words<T: FromStr<Err = UnknownWord> + Ord>(
+    field: &str,
+    texts: Vec<String>,
+) -> Result<BTreeSet<T>, String> {
     texts.iter().map(|text| word(field, text)).collect()
 }

@@ -7,7 +7,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::consent::record::Effect;
 use crate::consent::{ChangeKind, ProofId, Standing};
-use crate::register::{Recorded, Register, RegisterError, Row, RowEntry, chain, people, rows, writer};
+use crate::register::{
+    Recorded, Register, RegisterError, Row, RowEntry, chain, people, rows, writer,
+};
 
 fn is_there(connection: &Connection, id: &ProofId) -> Result<bool, RegisterError> {
     let found: Option<i64> = connection
@@ -43,7 +45,10 @@ impl Register {
                     };
                     // A tombstone is written on top of a tombstone.
                     let always = said.kind == ChangeKind::Erased;
-                    (said.content(), if always { Some(Timestamp::MAX) } else { counts })
+                    (
+                        said.content(),
+                        if always { Some(Timestamp::MAX) } else { counts },
+                    )
                 }
                 RowEntry::Contact(contact) => {
                     let record = contact.clone().received(&identity.current(), received_at)?;
@@ -53,7 +58,10 @@ impl Register {
             let id = chain::name(&keys, &person.seed, &content);
             recorded.push(if is_there(&snapshot, &id)? {
                 Recorded::AlreadyThere
-            } else if person.erased_at.is_some_and(|erased| counts.is_none_or(|at| at <= erased)) {
+            } else if person
+                .erased_at
+                .is_some_and(|erased| counts.is_none_or(|at| at <= erased))
+            {
                 Recorded::Erased
             } else {
                 Recorded::New

@@ -63,6 +63,20 @@ pub struct Options<'a> {
     pub progress: &'a dyn Fn(Progress),
 }
 
+impl<'a> Options<'a> {
+    /// JSON lines, written down, with claims among them, and nobody told how far it is.
+    pub fn new(evidence: &'a Evidence, received_at: Timestamp) -> Self {
+        Self {
+            format: Format::Lines,
+            evidence,
+            require_proof: false,
+            dry_run: false,
+            received_at,
+            progress: &|_| {},
+        }
+    }
+}
+
 /// How far an import is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {

@@ -30,9 +30,8 @@ impl Moments {
     pub(super) fn new(zone: Option<&str>) -> Result<Self, String> {
         let zone = zone
             .map(|name| {
-                TimeZone::get(name).map_err(|error| {
-                    format!("`{}` is not known: {error}", name.escape_debug())
-                })
+                TimeZone::get(name)
+                    .map_err(|error| format!("`{}` is not known: {error}", name.escape_debug()))
             })
             .transpose()?;
         Ok(Self {
@@ -132,7 +131,8 @@ impl Moments {
 
     fn zone(&self) -> Result<TimeZone, String> {
         self.zone.clone().ok_or_else(|| {
-            "has no offset: name its `time_zone` in the evidence file, such as \"Europe/Paris\"".to_owned()
+            "has no offset: name its `time_zone` in the evidence file, such as \"Europe/Paris\""
+                .to_owned()
         })
     }
 }
@@ -147,26 +147,48 @@ mod tests {
 
     fn paris(formats: &[&str]) -> Moments {
         let formats: Vec<String> = formats.iter().map(|format| (*format).to_owned()).collect();
-        Moments::new(Some("Europe/Paris")).unwrap().with_formats(&formats)
+        Moments::new(Some("Europe/Paris"))
+            .unwrap()
+            .with_formats(&formats)
     }
 
     #[test]
     fn an_offset_needs_no_zone_and_everything_else_does() {
         let bare = Moments::default();
         let span = bare.read("2026-05-02T12:00:00+02:00").unwrap();
-        assert_eq!((span.first, span.last), (at("2026-05-02T10:00:00Z"), at("2026-05-02T10:00:00Z")));
-        for local in ["2026-05-02", "2026-05-02 12:00:00", "2026-05-02T12:00", "02/05/2026", "", "yesterday"] {
-            assert!(bare.read(local).unwrap_err().contains("time_zone"), "{local}");
+        assert_eq!(
+            (span.first, span.last),
+            (at("2026-05-02T10:00:00Z"), at("2026-05-02T10:00:00Z"))
+        );
+        for local in [
+            "2026-05-02",
+            "2026-05-02 12:00:00",
+            "2026-05-02T12:00",
+            "02/05/2026",
+            "",
+            "yesterday",
+        ] {
+            assert!(
+                bare.read(local).unwrap_err().contains("time_zone"),
+                "{local}"
+            );
         }
         let formats = Moments::default().with_formats(&["%d/%m/%Y".to_owned()]);
-        assert!(formats.read("02/05/2026").unwrap_err().contains("time_zone"));
+        assert!(
+            formats
+                .read("02/05/2026")
+                .unwrap_err()
+                .contains("time_zone")
+        );
     }
 
     #[test]
     fn a_day_lasts_from_its_first_to_its_last_moment_in_its_zone() {
         for span in [
             paris(&[]).read("2026-05-02").unwrap(),
-            paris(&["%d/%m/%Y %H:%M", "%d/%m/%Y"]).read("02/05/2026").unwrap(),
+            paris(&["%d/%m/%Y %H:%M", "%d/%m/%Y"])
+                .read("02/05/2026")
+                .unwrap(),
         ] {
             assert_eq!(span.first, at("2026-05-01T22:00:00Z"));
             assert_eq!(span.last, at("2026-05-02T21:59:59.999999999Z"));
@@ -188,16 +210,42 @@ mod tests {
     #[test]
     fn formats_are_tried_in_turn_and_read_whole() {
         let moments = paris(&["%d/%m/%Y %H:%M", "%Y-%m-%dT%H:%M:%S%z"]);
-        assert_eq!(moments.read("02/05/2026 12:30").unwrap().first, at("2026-05-02T10:30:00Z"));
+        assert_eq!(
+            moments.read("02/05/2026 12:30").unwrap().first,
+            at("2026-05-02T10:30:00Z")
+        );
         // Its own offset counts, not the zone of the file.
-        assert_eq!(moments.read("2026-05-02T12:30:00-0400").unwrap().first, at("2026-05-02T16:30:00Z"));
-        for wrong in ["02/05/2026", "02/05/2026 12:30 or so", "31/02/2026 10:00", "2026-05-02T12:30:00"] {
-            assert!(moments.read(wrong).unwrap_err().contains("date_formats"), "{wrong}");
+        assert_eq!(
+            moments.read("2026-05-02T12:30:00-0400").unwrap().first,
+            at("2026-05-02T16:30:00Z")
+        );
+        for wrong in [
+            "02/05/2026",
+            "02/05/2026 12:30 or so",
+            "2026-05-02T12:30:00",
+        ] {
+            assert!(
+                moments.read(wrong).unwrap_err().contains("date_formats"),
+                "{wrong}"
+            );
         }
     }
 
     #[test]
+    fn a_day_that_does_not_exist_is_an_error() {
+        let moments = paris(&["%d/%m/%Y %H:%M", "%d/%m/%Y"]);
+        for wrong in ["31/02/2026 10:00", "31/02/2026", "00/01/2026"] {
+            assert!(moments.read(wrong).is_err(), "{wrong}");
+        }
+        assert!(paris(&[]).read("2026-02-30").is_err());
+    }
+
+    #[test]
     fn a_zone_that_nobody_knows_is_an_error() {
-        assert!(Moments::new(Some("Europe/Pari")).unwrap_err().contains("Europe/Pari"));
+        assert!(
+            Moments::new(Some("Europe/Pari"))
+                .unwrap_err()
+                .contains("Europe/Pari")
+        );
     }
 }

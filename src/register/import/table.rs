@@ -74,10 +74,14 @@ impl Mapping {
     /// What is wrong with it: the key, and the problem.
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         if self.delimiter_octet().is_none() {
-            return Err(("delimiter", "is not one ASCII character, such as \";\" or \"\\t\"".to_owned()));
+            return Err((
+                "delimiter",
+                "is not one ASCII character, such as \";\" or \"\\t\"".to_owned(),
+            ));
         }
         if Encoding::for_label(self.encoding.as_bytes()).is_none() {
-            let problem = "is no encoding; \"utf-8\" and \"windows-1252\" are the usual ones".to_owned();
+            let problem =
+                "is no encoding; \"utf-8\" and \"windows-1252\" are the usual ones".to_owned();
             return Err(("encoding", problem));
         }
         if self.separator.is_empty() {
@@ -87,12 +91,18 @@ impl Mapping {
         for (key, state, words) in self.words() {
             for word in words.iter().map(String::as_str).chain([state]) {
                 if word.trim().is_empty() {
-                    return Err((key, "holds an empty word: an empty cell says nothing".to_owned()));
+                    return Err((
+                        key,
+                        "holds an empty word: an empty cell says nothing".to_owned(),
+                    ));
                 }
                 if let Some(other) = seen.insert(word.trim().to_lowercase(), state)
                     && other != state
                 {
-                    return Err((key, format!("holds {}, which means `{other}` already", shown(word))));
+                    return Err((
+                        key,
+                        format!("holds {}, which means `{other}` already", shown(word)),
+                    ));
                 }
             }
         }
@@ -164,10 +174,7 @@ impl<'a> Table<'a> {
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(BUFFER_OCTETS)
-            .from_reader(Bounded {
-                inner,
-                octets: Rc::clone(&octets),
-            });
+            .from_reader(Bounded::new(inner, Rc::clone(&octets)));
         let mut table = Self {
             reader,
             mapping,
@@ -207,12 +214,17 @@ impl<'a> Table<'a> {
     fn find_columns(&mut self, names: &[String]) -> Result<(), String> {
         if !self.mapping.header {
             for (name, number) in &self.mapping.columns {
-                let known = field(name).ok_or_else(|| format!("[csv.columns] {} is no field", shown(name)))?;
+                let known = field(name)
+                    .ok_or_else(|| format!("[csv.columns] {} is no field", shown(name)))?;
                 let column = number
                     .parse::<usize>()
                     .ok()
                     .and_then(|number| number.checked_sub(1))
-                    .ok_or_else(|| format!("[csv.columns] {name}: without a header a column is a number from 1"))?;
+                    .ok_or_else(|| {
+                        format!(
+                            "[csv.columns] {name}: without a header a column is a number from 1"
+                        )
+                    })?;
                 self.columns.push((known, column));
             }
             return Ok(());
@@ -235,8 +247,12 @@ impl<'a> Table<'a> {
             return Ok(());
         }
         for (name, wanted) in &self.mapping.columns {
-            let known = field(name).ok_or_else(|| format!("[csv.columns] {} is no field", shown(name)))?;
-            let mut found = names.iter().enumerate().filter(|(_, name)| name == &wanted.trim());
+            let known =
+                field(name).ok_or_else(|| format!("[csv.columns] {} is no field", shown(name)))?;
+            let mut found = names
+                .iter()
+                .enumerate()
+                .filter(|(_, name)| name == &wanted.trim());
             match (found.next(), found.next()) {
                 (Some((column, _)), None) => self.columns.push((known, column)),
                 (None, _) => {
@@ -263,9 +279,9 @@ impl<'a> Table<'a> {
 
     /// The next row with its line, or what is wrong with it.
     pub(super) fn next_row(&mut self) -> io::Result<Option<(u64, Result<Said, String>)>> {
-        Ok(self.next_record()?.map(|(line, record)| {
-            (line, record.and_then(|record| self.read(&record)))
-        }))
+        Ok(self
+            .next_record()?
+            .map(|(line, record)| (line, record.and_then(|record| self.read(&record)))))
     }
 
     fn read(&self, record: &csv::StringRecord) -> Result<Said, String> {
@@ -327,7 +343,13 @@ impl<'a> Table<'a> {
         {
             return Ok(None);
         }
-        let line = record.position().map_or(0, csv::Position::line);
+        // The position of a record is before the blank lines that are skipped; that of the reader is after its line end.
+        let inside = record
+            .as_slice()
+            .iter()
+            .filter(|octet| **octet == b'\n')
+            .count() as u64;
+        let line = self.reader.position().line().saturating_sub(1 + inside);
         let size: usize = record.as_slice().len();
         if size > ROW_OCTETS_MAX {
             return Ok(Some((line, Err(too_long()))));
@@ -344,10 +366,26 @@ fn too_long() -> String {
     format!("a row is longer than {ROW_OCTETS_MAX} octets: is a quote never closed?")
 }
 
-/// Gives up when more than one row's worth is read without one row's end.
+/// Gives up when more than one row's worth is read without one row's end. Every line end becomes one line feed, so that
+/// lines are counted alike however they end.
 struct Bounded<'a> {
     inner: Box<dyn Read + 'a>,
     octets: Rc<Cell<usize>>,
+    chunk: Vec<u8>,
+    last: u8,
+    ended: bool,
+}
+
+impl<'a> Bounded<'a> {
+    fn new(inner: Box<dyn Read + 'a>, octets: Rc<Cell<usize>>) -> Self {
+        Self {
+            inner,
+            octets,
+            chunk: Vec::new(),
+            last: b'\n',
+            ended: false,
+        }
+    }
 }
 
 impl Read for Bounded<'_> {
@@ -356,9 +394,36 @@ impl Read for Bounded<'_> {
         if self.octets.get() > ROW_OCTETS_MAX + BUFFER_OCTETS {
             return Err(io::Error::new(io::ErrorKind::InvalidData, too_long()));
         }
-        let read = self.inner.read(buffer)?;
-        self.octets.set(self.octets.get() + read);
-        Ok(read)
+        loop {
+            self.chunk.resize(buffer.len(), 0);
+            let read = self.inner.read(&mut self.chunk)?;
+            self.octets.set(self.octets.get() + read);
+            let mut given = 0;
+            let mut room = buffer.iter_mut();
+            let mut give = |octet| {
+                if let Some(slot) = room.next() {
+                    *slot = octet;
+                    given += 1;
+                }
+            };
+            for octet in self.chunk.iter().take(read).copied() {
+                match octet {
+                    b'\n' if self.last == b'\r' => {}
+                    b'\r' => give(b'\n'),
+                    other => give(other),
+                }
+                self.last = octet;
+            }
+            if read == 0
+                && !std::mem::replace(&mut self.ended, true)
+                && !matches!(self.last, b'\r' | b'\n')
+            {
+                give(b'\n');
+            }
+            if given > 0 || read == 0 {
+                return Ok(given);
+            }
+        }
     }
 }
 

@@ -69,7 +69,10 @@ fn a_table_of_a_spreadsheet_is_read_by_its_mapping() {
         ]
     );
     let mapping = mapping(FRENCH);
-    let table = Table::open(Cursor::new(&octets), &mapping).unwrap().ok().unwrap();
+    let table = Table::open(Cursor::new(&octets), &mapping)
+        .unwrap()
+        .ok()
+        .unwrap();
     assert_eq!(table.unread(), ["`Nom`"]);
 }
 
@@ -81,7 +84,10 @@ fn without_a_mapping_the_first_line_names_fields() {
         ["2: address=a@example.net state=granted purposes=campaign_performance+personalisation"]
     );
     let unknown = read(b"address,consent\na@example.net,1\n", &Mapping::default());
-    assert!(unknown[0].contains("line 1: column `consent` is no field"), "{unknown:?}");
+    assert!(
+        unknown[0].contains("line 1: column `consent` is no field"),
+        "{unknown:?}"
+    );
     let twice = read(b"address,address\n", &Mapping::default());
     assert!(twice[0].contains("twice"), "{twice:?}");
 }
@@ -90,7 +96,10 @@ fn without_a_mapping_the_first_line_names_fields() {
 fn without_a_header_columns_are_numbers() {
     let by_number = mapping("header = false\n[columns]\naddress = \"2\"\nstate = \"1\"\n");
     assert_eq!(
-        read(b"granted,a@example.net,x\nrefused,b@example.net\n", &by_number),
+        read(
+            b"granted,a@example.net,x\nrefused,b@example.net\n",
+            &by_number
+        ),
         [
             "1: address=a@example.net state=granted",
             "2: address=b@example.net state=refused"
@@ -109,7 +118,9 @@ fn a_column_that_is_missing_or_there_twice_is_an_error_that_shows_the_first_line
     let wanted = mapping("[columns]\naddress = \"Email\"\n");
     let wrong = read(b"E-mail;Nom\nx;y\n", &wanted);
     assert!(
-        wrong[0].contains("`Email`") && wrong[0].contains("`E-mail;Nom`") && wrong[0].contains("delimiter `,`"),
+        wrong[0].contains("`Email`")
+            && wrong[0].contains("`E-mail;Nom`")
+            && wrong[0].contains("delimiter `,`"),
         "{wrong:?}"
     );
     assert!(read(b"Email,Email\n", &wanted)[0].contains("twice"));
@@ -120,18 +131,34 @@ fn a_column_that_is_missing_or_there_twice_is_an_error_that_shows_the_first_line
 
 #[test]
 fn a_row_that_is_wrong_names_its_line_and_never_an_address() {
-    let table = |row: &str| read(format!("address,state\n{row}\n").as_bytes(), &Mapping::default());
-    assert!(table("a@example.net,granted,more")[0].starts_with("2: has 3 fields and the first line 2"));
+    let table = |row: &str| {
+        read(
+            format!("address,state\n{row}\n").as_bytes(),
+            &Mapping::default(),
+        )
+    };
+    assert!(
+        table("a@example.net,granted,more")[0].starts_with("2: has 3 fields and the first line 2")
+    );
     assert!(table("a@example.net,si")[0].contains("`si` is no state"));
     let swapped = table("granted,a@example.net");
     assert!(!swapped[0].contains("example.net"), "{swapped:?}");
-    let latin = read(b"address,state\na@example.net,accept\xe9\n", &Mapping::default());
-    assert!(latin[0].starts_with("2: is not UTF-8") && latin[0].contains("windows-1252"), "{latin:?}");
+    let latin = read(
+        b"address,state\na@example.net,accept\xe9\n",
+        &Mapping::default(),
+    );
+    assert!(
+        latin[0].starts_with("2: is not UTF-8") && latin[0].contains("windows-1252"),
+        "{latin:?}"
+    );
 }
 
 #[test]
 fn a_quote_that_is_never_closed_ends_at_the_limit_of_a_row() {
-    let text = format!("address,state\n\"a@example.net,granted\n{}", "x\n".repeat(10 * ROW_OCTETS_MAX));
+    let text = format!(
+        "address,state\n\"a@example.net,granted\n{}",
+        "x\n".repeat(10 * ROW_OCTETS_MAX)
+    );
     let rows = read(text.as_bytes(), &Mapping::default());
     assert_eq!(rows.len(), 1);
     assert!(rows[0].contains("quote never closed"), "{}", &rows[0]);
@@ -142,7 +169,10 @@ fn utf_16_is_read_when_it_is_named() {
     let text = "\u{feff}address\tstate\r\na@example.net\tgranted\r\n";
     let octets: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let utf16 = mapping("delimiter = \"\\t\"\nencoding = \"utf-16le\"\n");
-    assert_eq!(read(&octets, &utf16), ["2: address=a@example.net state=granted"]);
+    assert_eq!(
+        read(&octets, &utf16),
+        ["2: address=a@example.net state=granted"]
+    );
 }
 
 #[test]

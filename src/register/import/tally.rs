@@ -93,9 +93,9 @@ impl ImportReport {
             Worth::Restriction(kind) => {
                 self.restrictions += 1;
                 *self.restrictions_by_kind.entry(kind.as_str()).or_default() += 1;
-                let from_receipt = assertion.at.is_none_or(|at| {
-                    at.duration_since(received_at) > CLOCK_TOLERANCE
-                });
+                let from_receipt = assertion
+                    .at
+                    .is_none_or(|at| at.duration_since(received_at) > CLOCK_TOLERANCE);
                 self.restrictions_from_receipt += u64::from(from_receipt);
             }
         }
@@ -145,6 +145,7 @@ impl Contents {
         octets.extend(whose.as_bytes());
         let digest = sha256(&octets);
         let short = digest.iter().take(8);
-        self.0.insert(short.fold(0, |sum, octet| (sum << 8) | u64::from(*octet)))
+        self.0
+            .insert(short.fold(0, |sum, octet| (sum << 8) | u64::from(*octet)))
     }
 }

@@ -106,7 +106,9 @@ impl Writing<'_, '_> {
         for (row, outcome) in std::mem::take(&mut self.batch).iter().zip(recorded) {
             // Nothing is written in a dry run, so the second of two equal rows does not find the first.
             let outcome = match outcome {
-                Recorded::New if self.options.dry_run && !self.seen.add(row) => Recorded::AlreadyThere,
+                Recorded::New if self.options.dry_run && !self.seen.add(row) => {
+                    Recorded::AlreadyThere
+                }
                 other => other,
             };
             self.report.wrote(outcome);
@@ -115,7 +117,10 @@ impl Writing<'_, '_> {
             }
             self.done += 1;
         }
-        let of = self.report.grants + self.report.claims + self.report.restrictions + self.report.contacts;
+        let of = self.report.grants
+            + self.report.claims
+            + self.report.restrictions
+            + self.report.contacts;
         (self.options.progress)(Progress::Written {
             done: self.done,
             of,
@@ -137,7 +142,9 @@ impl Writing<'_, '_> {
                 self.register.write_batch(&self.batch, received_at)
             };
             match tried {
-                Err(RegisterError::KeysRotated { .. }) if rotations < ROTATIONS_MAX => rotations += 1,
+                Err(RegisterError::KeysRotated { .. }) if rotations < ROTATIONS_MAX => {
+                    rotations += 1
+                }
                 other => return other,
             }
         }
@@ -158,7 +165,10 @@ impl Writing<'_, '_> {
             _ if said.purposes.is_empty() => Purpose::ALL.to_vec(),
             _ => said.purposes.iter().copied().collect(),
         };
-        if !reach.iter().any(|purpose| standing.state(*purpose) == State::Granted) {
+        if !reach
+            .iter()
+            .any(|purpose| standing.state(*purpose) == State::Granted)
+        {
             return Ok(());
         }
         // This very import, run again: it said so once, and what came after is newer.
