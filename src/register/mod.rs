@@ -112,6 +112,9 @@ impl Register {
     /// # Errors
     /// When it cannot be a record, or the register cannot take it.
     pub fn record(&self, row: &Row, recorded_at: Timestamp) -> Result<Recorded, RegisterError> {
+        let restricts =
+            matches!(&row.entry, RowEntry::Change(said) if said.kind != ChangeKind::Granted);
+        let _announced = restricts.then(|| announce::restriction(&self.database.path));
         let recorded = self.write_batch(std::slice::from_ref(row), recorded_at)?;
         Ok(recorded.first().copied().unwrap_or(Recorded::AlreadyThere))
     }
@@ -168,6 +171,7 @@ impl Register {
                 ..Assertion::new(ChangeKind::Erased)
             }),
         };
+        let _announced = announce::restriction(&self.database.path);
         self.write(|writing, keys| writer::erase(writing, keys, &row, recorded_at))
     }
 
