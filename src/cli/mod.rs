@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod check;
 mod consent;
+mod ledger;
 mod log;
 mod serve;
 mod strip;
@@ -70,6 +71,9 @@ enum Command {
     /// The consent register
     #[command(subcommand)]
     Consent(consent::Command),
+    /// The ledger: every decision that was written down
+    #[command(subcommand)]
+    Ledger(ledger::Command),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -111,6 +115,7 @@ pub fn run() -> ExitCode {
         Command::Check => check::run(config),
         Command::Strip(arguments) => strip::run(config, &arguments),
         Command::Consent(command) => consent::run(config, command),
+        Command::Ledger(command) => ledger::run(config, command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
