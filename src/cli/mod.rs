@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 mod check;
 mod consent;
 mod keys;
+mod ledger;
 mod log;
 mod serve;
 mod strip;
@@ -74,6 +75,9 @@ enum Command {
     /// The keys of the register
     #[command(subcommand)]
     Keys(keys::Command),
+    /// The ledger: every decision that was written down
+    #[command(subcommand)]
+    Ledger(ledger::Command),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -116,6 +120,7 @@ pub fn run() -> ExitCode {
         Command::Strip(arguments) => strip::run(config, &arguments),
         Command::Consent(command) => consent::run(config, command),
         Command::Keys(command) => keys::run(config, command),
+        Command::Ledger(command) => ledger::run(config, command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
