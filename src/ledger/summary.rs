@@ -1,0 +1,499 @@
+//! Many lines folded into counts for each stream and day, for whoever has to show what a relay did.
+//!
+//! Lines go by once, in the order in which they were written, directory after directory; what is held in memory are
+//! counts, names, and the messages that are still under way ([`UNDER_WAY_MESSAGES_MAX`]), never all messages. It must never
+//! show a subject. It takes the lines as they are: whether the chain holds is `verify`'s question. What it had to forget
+//! it counts.
+//!
+//! A message is counted once, on the day and in the stream of its first attempt, with what was decided last about each
+//! recipient: the last intent before that recipient's fate was final. An intent that a gap declares void, or whose message
+//! was first tried before the lines begin, is counted apart.
+
+mod tally;
+mod under_way;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::read::{Body, Line};
+use super::{Enforcement, Finding, Gap, Intent, Outcome};
+use tally::{Key, Names, key};
+pub use tally::{Measure, Tally};
+use under_way::{Copies, Open, UnderWay};
+
+/// Most messages that are remembered between two attempts: more than a spool holds.
+pub const UNDER_WAY_MESSAGES_MAX: usize = 100_000;
+/// Most recipients of theirs.
+pub const UNDER_WAY_COPIES_MAX: usize = 1_000_000;
+/// Most vendors, and most hosts, that are told apart; the rest are `(others)`.
+pub const NAMES_MAX: usize = 1_000;
+/// Most rows (stream, controller and day) that are told apart; the rest are in one row of that day.
+pub const ROWS_MAX: usize = 20_000;
+/// Most gaps that are listed one by one; all are counted.
+pub const GAPS_MAX: usize = 200;
+/// What stands for names past a limit.
+pub const OTHERS: &str = "(others)";
+
+/// Which mail a row counts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    /// The day (UTC) of the first attempt.
+    pub day: Date,
+    /// The stream.
+    pub stream: String,
+    /// Its kind.
+    pub stream_kind: String,
+    /// The controller whose records decided.
+    pub controller: String,
+}
+
+/// How a stream was switched, as its intents say it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Switched {
+    /// The stream.
+    pub stream: String,
+    /// `enforce` or `shadow`.
+    pub mode: String,
+    /// Until when a shadow lasts.
+    pub shadow_until: Option<String>,
+    /// Who ordered it.
+    pub by: Option<String>,
+    /// Percent of subjects that are enforced all the same.
+    pub share_percent: Option<u8>,
+}
+
+/// On which days something was so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Days {
+    /// The first.
+    pub first: Date,
+    /// The last.
+    pub last: Date,
+    /// How many messages it was so for; none for what only a start line says.
+    pub messages: u64,
+}
+
+/// Lines that are missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// The machine.
+    pub node: String,
+    /// Why, in the ledger's word.
+    pub cause: String,
+    /// How many lines; of a torn tail at least so many.
+    pub lines: u64,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// Everything that was counted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// By stream and day, in order.
+    pub rows: Vec<(Place, Tally)>,
+    /// How streams were switched, and when.
+    pub switched: BTreeMap<Switched, Days>,
+    /// Detection rules that were switched off.
+    pub rules_disabled: BTreeMap<String, Days>,
+    /// `strip_all` and `hold_edits`, where they were on.
+    pub stops: BTreeMap<String, Days>,
+    /// Machines that wrote.
+    pub nodes: BTreeSet<String>,
+    /// Lines read.
+    pub lines: u64,
+    /// Starts of a relay.
+    pub starts: u64,
+    /// What is missing, the first [`GAPS_MAX`].
+    pub missing: Vec<Missing>,
+    /// How many gaps there are.
+    pub gaps: u64,
+    /// How many lines are missing in all of them, at least.
+    pub missing_lines: u64,
+    /// Places where the numbers of lines jump although no gap says so: lines were removed.
+    pub jumps: u64,
+    /// Outcomes of messages of which no intent was read: the lines begin after it, or it is missing.
+    pub without_intent: u64,
+    /// Messages that had to be forgotten while they were under way.
+    pub forgotten: u64,
+}
+
+/// Folds lines into [`Counts`].
+pub struct Summary<'a> {
+    vendor: Box<dyn Fn(&Finding) -> String + 'a>,
+    names: Names,
+    rows: BTreeMap<Place, usize>,
+    tallies: Vec<Tally>,
+    under_way: UnderWay,
+    last_seq: Option<u64>,
+    counts: Counts,
+}
+
+impl std::fmt::Debug for Summary<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Summary({} lines)", self.counts.lines)
+    }
+}
+
+impl<'a> Summary<'a> {
+    /// Nothing yet. `vendor` says by whose name a finding is counted.
+    pub fn new(vendor: impl Fn(&Finding) -> String + 'a) -> Self {
+        Self {
+            vendor: Box::new(vendor),
+            names: Names::default(),
+            rows: BTreeMap::new(),
+            tallies: Vec::new(),
+            under_way: UnderWay::new(UNDER_WAY_MESSAGES_MAX, UNDER_WAY_COPIES_MAX),
+            last_seq: None,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The lines of another directory follow: what is under way there has nothing to do with what was before.
+    pub fn next_directory(&mut self) {
+        let rest = self.under_way.take_all();
+        rest.into_iter().for_each(|open| self.leave(&open));
+        self.last_seq = None;
+    }
+
+    /// One line, in the order in which they were written.
+    pub fn line(&mut self, line: &Line) {
+        self.counts.lines += 1;
+        let expected = self.last_seq.map_or(line.seq, |last| last + 1);
+        if line.seq != expected {
+            self.counts.jumps += 1;
+        }
+        self.last_seq = Some(line.seq);
+        if !self.counts.nodes.contains(&line.node) {
+            self.counts.nodes.insert(line.node.clone());
+        }
+        let day = line.at.to_zoned(TimeZone::UTC).date();
+        match &line.body {
+            Body::Intent(intent) => self.intent(line.seq, day, intent),
+            Body::Outcome(outcome) => self.outcome(outcome),
+            Body::Gap(gap) => self.gap(&line.node, gap),
+            Body::Start(start) => {
+                self.counts.starts += 1;
+                let facts = &start.facts;
+                self.switches_at(day, &facts.rules_disabled, facts.strip_all, facts.hold_edits, 0);
+                for shadow in &facts.shadows {
+                    let switched = Switched {
+                        stream: shadow.stream.clone(),
+                        mode: "shadow".to_owned(),
+                        shadow_until: Some(shadow.shadow_until.clone()),
+                        by: Some(shadow.by.clone()),
+                        share_percent: Some(shadow.share_percent),
+                    };
+                    note(&mut self.counts.switched, switched, day, 0);
+                }
+            }
+            Body::Head(_) | Body::Other(_) => {}
+        }
+    }
+
+    /// Everything that was counted.
+    pub fn finish(mut self) -> Counts {
+        self.next_directory();
+        let Self { rows, tallies, names, mut counts, .. } = self;
+        let mut tallies: Vec<Option<Tally>> = tallies.into_iter().map(|tally| Some(tally.named(&names))).collect();
+        let rows = rows.into_iter().filter_map(|(place, row)| {
+            let tally = tallies.get_mut(row).and_then(Option::take)?;
+            Some((place, tally))
+        });
+        counts.rows = rows.collect();
+        counts
+    }
+
+    fn intent(&mut self, seq: u64, day: Date, intent: &Intent) {
+        let Some(mut open) = self.under_way.take(&intent.id) else {
+            if intent.attempt > 1 {
+                // Its message was counted on a day that was not read, or had to be forgotten.
+                let row = self.row(day, intent);
+                self.count(row, key(Measure::RetriesOfEarlier, []), 1);
+                return;
+            }
+            self.switches(day, intent);
+            let row = self.row(day, intent);
+            self.count_message(row, intent);
+            let copies = self.copies(intent);
+            for copies in &copies {
+                self.apply(row, copies, copies.subjects.len(), true);
+            }
+            self.keep(&intent.id, Open { row, attempt: intent.attempt, seq, concluded: false, copies });
+            return;
+        };
+        if intent.attempt > open.attempt {
+            self.count(open.row, key(Measure::Attempts, []), 1);
+            self.count(open.row, key(Measure::Retries, []), 1);
+        }
+        let mut decided_again = self.copies(intent);
+        for copies in &mut decided_again {
+            // Only about those who were counted and wait for something; nobody is counted twice.
+            copies.subjects.retain(|subject| {
+                let Some(before) = open.take_subject(*subject) else { return false };
+                self.apply(open.row, &before, 1, false);
+                true
+            });
+            self.apply(open.row, copies, copies.subjects.len(), true);
+        }
+        open.copies.extend(decided_again.into_iter().filter(|copies| !copies.subjects.is_empty()));
+        open.attempt = intent.attempt;
+        open.seq = seq;
+        self.keep(&intent.id, open);
+    }
+
+    /// What is counted once for a message, whoever gets it.
+    fn count_message(&mut self, row: usize, intent: &Intent) {
+        self.count(row, key(Measure::Messages, []), 1);
+        self.count(row, key(Measure::Attempts, []), 1);
+        if !intent.findings.is_empty() {
+            self.count(row, key(Measure::MessagesWithTrackers, []), 1);
+        }
+        if !intent.uninspectable.is_empty() {
+            self.count(row, key(Measure::UninspectableMessages, []), 1);
+        }
+        for part in &intent.uninspectable {
+            let reason = self.names.word(&part.reason);
+            self.count(row, key(Measure::UninspectableParts, [reason]), 1);
+        }
+        for (reason, parts) in &intent.out_of_scope {
+            let reason = self.names.word(reason);
+            self.count(row, key(Measure::OutOfScopeParts, [reason]), *parts);
+        }
+    }
+
+    /// What each copy counts for, group by group.
+    fn copies(&mut self, intent: &Intent) -> Vec<Copies> {
+        let mut known = BTreeMap::new();
+        for finding in &intent.findings {
+            let vendor = self.names.vendor(&(self.vendor)(finding));
+            let host = self.names.host(&without_masks(finding.host.as_str()));
+            let purposes = self.names.word(&finding.purposes.join(" + "));
+            let partner = self.names.word(finding.partner.as_deref().unwrap_or_default());
+            known.insert(finding.n, (vendor, [host, purposes, partner]));
+        }
+        let domains: Vec<u32> =
+            intent.dkim_domains.iter().map(|domain| self.names.host(&without_masks(domain.as_str()))).collect();
+        let groups = intent.groups.iter().map(|group| {
+            let mut each: BTreeMap<Key, u64> = BTreeMap::new();
+            let mut count = |key: Key| *each.entry(key).or_default() += 1;
+            let mut word = |text: &str| self.names.word(text);
+            count(key(Measure::Recipients, []));
+            count(key(Measure::Copies, [word(&group.copy), word(group.reason.as_deref().unwrap_or_default())]));
+            if group.shadow {
+                count(key(Measure::ShadowCopies, []));
+            }
+            if let Some(profile) = &group.profile {
+                count(key(Measure::Profiles, [word(profile)]));
+            }
+            let mut would_change = false;
+            for decision in &group.decisions {
+                would_change |= decision.action == "would_strip";
+                let why = word(decision.basis.as_deref().or(decision.reason.as_deref()).unwrap_or_default());
+                let Some((vendor, declared)) = known.get(&decision.finding) else { continue };
+                count(key(Measure::Trackers, [word(&decision.action), why, *vendor]));
+                count(key(Measure::Declared, *declared));
+            }
+            for part in &group.parts {
+                would_change |= part.action == "would_strip";
+                let why = word(part.basis.as_deref().or(part.reason.as_deref()).unwrap_or_default());
+                count(key(Measure::BlindParts, [word(&part.action), why]));
+            }
+            for domain in &domains {
+                if group.copy == "stripped" {
+                    count(key(Measure::DkimBroken, [*domain]));
+                } else if group.shadow && would_change {
+                    count(key(Measure::DkimWouldBreak, [*domain]));
+                }
+            }
+            Copies { subjects: group.subjects.iter().map(|subject| under_way::subject(subject)).collect(), each: each.into_iter().collect(), fate: None }
+        });
+        groups.collect()
+    }
+
+    fn outcome(&mut self, outcome: &Outcome) {
+        let Some(mut open) = self.under_way.take(&outcome.id) else {
+            self.counts.without_intent += u64::from(outcome.attempt <= 1);
+            return;
+        };
+        open.concluded = true;
+        if outcome.attempt <= 1 {
+            let word = self.names.word(answer(outcome.answered));
+            self.count(open.row, key(Measure::Answers, [word]), 1);
+        }
+        // After the first attempt something is owed only if the client was told 250; later nobody waits.
+        let owes = outcome.attempt > 1 || outcome.answered.is_some_and(|code| (200..300).contains(&code));
+        let mut waiting = Vec::new();
+        for line in &outcome.fates {
+            let fate = key(Measure::Fates, [self.names.word(&line.fate)]);
+            let is_final = matches!(line.fate.as_str(), "taken" | "refused" | "rejected");
+            for subject in &line.subjects {
+                let Some(mut copies) = open.take_subject(under_way::subject(subject)) else { continue };
+                if let Some(before) = copies.fate.replace(fate) {
+                    self.discount(open.row, before);
+                }
+                self.count(open.row, fate, 1);
+                if owes && !is_final {
+                    waiting.push(copies);
+                }
+            }
+        }
+        // Whom the outcome does not name waits too: an attempt at some says nothing of the others.
+        open.copies.retain(|copies| owes && !copies.subjects.is_empty());
+        open.copies.extend(waiting);
+        if !open.copies.is_empty() {
+            self.keep(&outcome.id, open);
+        }
+    }
+
+    /// A gap takes back the intents that it declares void.
+    fn gap(&mut self, node: &str, gap: &Gap) {
+        self.counts.gaps += 1;
+        self.counts.missing_lines += gap.lines;
+        if self.counts.missing.len() < GAPS_MAX {
+            self.counts.missing.push(Missing {
+                node: node.to_owned(),
+                cause: gap.cause.clone(),
+                lines: gap.lines,
+                since: gap.since,
+                until: gap.until,
+            });
+        }
+        for mut open in self.under_way.take_seqs(&gap.seqs) {
+            for copies in std::mem::take(&mut open.1.copies) {
+                self.apply(open.1.row, &copies, copies.subjects.len(), false);
+            }
+            self.count(open.1.row, key(Measure::Void, []), 1);
+            self.keep(&open.0, open.1);
+        }
+    }
+
+    fn keep(&mut self, id: &str, open: Open) {
+        for forgotten in self.under_way.put(id, open) {
+            self.counts.forgotten += 1;
+            self.leave(&forgotten);
+        }
+    }
+
+    /// Nothing more will be heard of it.
+    fn leave(&mut self, open: &Open) {
+        if !open.concluded {
+            self.count(open.row, key(Measure::WithoutOutcome, []), 1);
+        }
+    }
+
+    fn apply(&mut self, row: usize, copies: &Copies, times: usize, add: bool) {
+        let times = times as u64;
+        for (key, count) in &copies.each {
+            match add {
+                true => self.count(row, *key, count * times),
+                false => self.take_back(row, *key, count * times),
+            }
+        }
+        if !add && let Some(fate) = copies.fate {
+            self.take_back(row, fate, times);
+        }
+    }
+
+    fn count(&mut self, row: usize, key: Key, count: u64) {
+        if let Some(tally) = self.tallies.get_mut(row) {
+            tally.add(key, count);
+        }
+    }
+
+    fn discount(&mut self, row: usize, key: Key) {
+        self.take_back(row, key, 1);
+    }
+
+    fn take_back(&mut self, row: usize, key: Key, count: u64) {
+        if let Some(tally) = self.tallies.get_mut(row) {
+            tally.take(key, count);
+        }
+    }
+
+    fn row(&mut self, day: Date, intent: &Intent) -> usize {
+        let mut place = Place {
+            day,
+            stream: intent.stream.clone(),
+            stream_kind: intent.stream_kind.clone(),
+            controller: intent.controller.clone(),
+        };
+        if self.rows.len() >= ROWS_MAX && !self.rows.contains_key(&place) {
+            let others = || OTHERS.to_owned();
+            place = Place { day, stream: others(), stream_kind: others(), controller: others() };
+        }
+        let next = self.tallies.len();
+        let row = *self.rows.entry(place).or_insert(next);
+        if row == next {
+            self.tallies.push(Tally::default());
+        }
+        row
+    }
+
+    fn switches(&mut self, day: Date, intent: &Intent) {
+        let Enforcement { mode, shadow_until, by, share_percent, strip_all, hold_edits, rules_disabled } =
+            &intent.enforcement;
+        let switched = Switched {
+            stream: intent.stream.clone(),
+            mode: mode.clone(),
+            shadow_until: shadow_until.clone(),
+            by: by.clone(),
+            share_percent: *share_percent,
+        };
+        note(&mut self.counts.switched, switched, day, 1);
+        self.switches_at(day, rules_disabled, *strip_all, *hold_edits, 1);
+    }
+
+    fn switches_at(&mut self, day: Date, rules: &[String], strip_all: bool, hold_edits: bool, messages: u64) {
+        for rule in rules {
+            note(&mut self.counts.rules_disabled, rule.clone(), day, messages);
+        }
+        for (stop, on) in [("strip_all", strip_all), ("hold_edits", hold_edits)] {
+            if on {
+                note(&mut self.counts.stops, stop.to_owned(), day, messages);
+            }
+        }
+    }
+}
+
+/// Notes that something was so on a day; past [`NAMES_MAX`] different things nothing new is noted.
+fn note<K: Ord>(noted: &mut BTreeMap<K, Days>, what: K, day: Date, messages: u64) {
+    if noted.len() >= NAMES_MAX && !noted.contains_key(&what) {
+        return;
+    }
+    let days = noted.entry(what).or_insert(Days { first: day, last: day, messages: 0 });
+    days.first = days.first.min(day);
+    days.last = days.last.max(day);
+    days.messages += messages;
+}
+
+/// What the client was told, by class.
+fn answer(code: Option<u16>) -> &'static str {
+    match code {
+        Some(200..=299) => "accepted",
+        Some(400..=499) => "told_to_wait",
+        Some(_) => "refused",
+        None => "each_for_itself",
+    }
+}
+
+/// A host with `*` for labels that are masked: what they hide differs for every recipient, the host does not.
+pub fn without_masks(host: &str) -> String {
+    let mut shown: Vec<&str> = Vec::new();
+    for label in host.split('.') {
+        let label = if label.starts_with('~') { "*" } else { label };
+        if label != "*" || shown.last() != Some(&"*") {
+            shown.push(label);
+        }
+    }
+    shown.join(".")
+}
+
+#[cfg(test)]
+#[path = "summary/tests.rs"]
+mod tests;
