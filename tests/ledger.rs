@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use pixelgate::ledger::{Enforcement, Intent, Ledger, LedgerError, Settings, verify};
+use pixelgate::ledger::{Enforcement, Intent, Ledger, LedgerError, Settings, StartFacts, verify};
 
 const ROLE: &str = "PIXELGATE_TEST_LEDGER";
 
@@ -89,7 +89,7 @@ fn written(child: &mut Other) -> impl Iterator<Item = u64> + use<> {
 #[test]
 fn what_was_synced_before_a_kill_is_there_and_the_chain_goes_on() {
     if let Some(directory) = role() {
-        let ledger = Ledger::open(&settings(&directory)).unwrap();
+        let ledger = Ledger::open(&settings(&directory), &StartFacts::default()).unwrap();
         for number in 0..1_000_000 {
             let seq = block_on(ledger.intent(intent(number), true)).unwrap();
             println!("\nwritten {}", seq.0);
@@ -114,7 +114,7 @@ fn what_was_synced_before_a_kill_is_there_and_the_chain_goes_on() {
         let verified = verify(&directory).unwrap();
         assert!(verified.head_seq >= told, "{verified:?} {told}");
     }
-    let ledger = Ledger::open(&settings(&directory)).unwrap();
+    let ledger = Ledger::open(&settings(&directory), &StartFacts::default()).unwrap();
     ledger.close();
     let verified = verify(&directory).unwrap();
     assert_eq!(verified.unfinished_octets, 0);
@@ -125,7 +125,7 @@ fn what_was_synced_before_a_kill_is_there_and_the_chain_goes_on() {
 #[test]
 fn a_disk_that_fills_and_empties_leaves_one_unbroken_chain_with_a_gap() {
     if let Some(directory) = role() {
-        let ledger = Ledger::open(&settings(&directory)).unwrap();
+        let ledger = Ledger::open(&settings(&directory), &StartFacts::default()).unwrap();
         let mut number = 0;
         let error = loop {
             match block_on(ledger.intent(intent(number), number % 10 == 0)) {
@@ -189,7 +189,7 @@ fn a_disk_that_fills_and_empties_leaves_one_unbroken_chain_with_a_gap() {
 #[test]
 fn a_second_process_is_refused_and_the_directory_is_free_once_the_first_is_killed() {
     if let Some(directory) = role() {
-        let _ledger = Ledger::open(&settings(&directory)).unwrap();
+        let _ledger = Ledger::open(&settings(&directory), &StartFacts::default()).unwrap();
         println!("\nwritten {}", std::process::id());
         std::thread::sleep(Duration::from_secs(60));
         return;
@@ -202,7 +202,7 @@ fn a_second_process_is_refused_and_the_directory_is_free_once_the_first_is_kille
         &directory,
     );
     let pid = written(&mut child).next().unwrap();
-    let refused = Ledger::open(&settings(&directory)).unwrap_err();
+    let refused = Ledger::open(&settings(&directory), &StartFacts::default()).unwrap_err();
     assert_eq!(
         refused,
         LedgerError::Taken {
@@ -212,5 +212,5 @@ fn a_second_process_is_refused_and_the_directory_is_free_once_the_first_is_kille
     );
     child.0.kill().unwrap();
     child.0.wait().unwrap();
-    Ledger::open(&settings(&directory)).unwrap();
+    Ledger::open(&settings(&directory), &StartFacts::default()).unwrap();
 }

@@ -13,7 +13,7 @@ use tokio::time::{timeout, timeout_at};
 use super::consent::failure;
 use super::{Exit, Failure, log};
 use crate::config::{Config, File, load};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, StartFacts, StreamShadow};
 use crate::next_hop::NextHop;
 use crate::pixel::Rules;
 use crate::register::{Keys, Register};
@@ -51,7 +51,7 @@ pub(super) fn read(path: Option<PathBuf>) -> Result<Config, Failure> {
 async fn serve(config: Config) -> Result<(), Failure> {
     let file = config.file;
     let spool = Spool::open(&file.spool).map_err(spool_failure)?;
-    let ledger = Ledger::open(&file.ledger).map_err(ledger_failure)?;
+    let ledger = Ledger::open(&file.ledger, &start_facts(&file)).map_err(ledger_failure)?;
     let mut next_hops = file.next_hops.clone();
     let next_hop = next_hops
         .pop()
@@ -125,6 +125,27 @@ pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
         register: Arc::new(register),
         keys,
     })
+}
+
+/// What the operator has switched on, for the `start` line.
+fn start_facts(file: &File) -> StartFacts {
+    let today = today(Timestamp::now());
+    let shadows = file.streams.iter().filter_map(|stream| {
+        let shadow = stream.shadow(today)?;
+        Some(StreamShadow {
+            stream: stream.name.clone(),
+            shadow_until: shadow.shadow_until.to_string(),
+            by: shadow.by.clone(),
+            share_percent: shadow.share_percent,
+        })
+    });
+    StartFacts {
+        rules_disabled: file.rules.disabled.clone(),
+        profiles: Vec::new(),
+        shadows: shadows.collect(),
+        strip_all: file.stops.strip_all,
+        hold_edits: file.stops.hold_edits,
+    }
 }
 
 fn spool_failure(error: SpoolError) -> Failure {

@@ -9,12 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Host, LINE_OCTETS_MAX, LedgerError};
-
-/// Longest word, in octets.
-const WORD_OCTETS_MAX: usize = 128;
-/// Longest text of the operator's, in octets.
-const TEXT_OCTETS_MAX: usize = 512;
+use super::fit::{body, hash, hashes, optional, part, text, word, words};
+use super::{Host, LedgerError};
 
 /// What is about to be done with one message.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,9 +27,6 @@ pub struct Intent {
     pub stream_kind: String,
     /// The controller whose records decide.
     pub controller: String,
-    /// Country profile and its date, once profiles decide.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub profile: Option<String>,
     /// SHA-256 of the message as the client sent it, hex.
     pub message_sha256: String,
     /// Its length, in octets.
@@ -107,6 +100,9 @@ pub struct Finding {
     pub treatment: String,
     /// The purposes that were declared for it; empty is undeclared.
     pub purposes: Vec<String>,
+    /// The partner who learns of the opens, where the stream declares one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub partner: Option<String>,
 }
 
 /// Recipients about whom the same was decided.
@@ -122,8 +118,14 @@ pub struct Group {
     /// Whether they are in shadow: decided, not done.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub shadow: bool,
+    /// The country profile whose rules decided, by name and date: `fr-2026`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub profile: Option<String>,
     /// What was decided on each finding.
     pub decisions: Vec<Decision>,
+    /// What was decided on each part that nobody can see into.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub parts: Vec<PartDecision>,
 }
 
 /// What was decided on one finding.
@@ -140,6 +142,24 @@ pub struct Decision {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
     /// The records that this rests on, by name: proofs of a consent, or the refusal.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub records: Vec<String>,
+}
+
+/// What was decided on one part that nobody can see into: it counts as a tracker of the broadest declaration.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PartDecision {
+    /// Its path, as in `uninspectable`.
+    pub part: String,
+    /// What is done to it.
+    pub action: String,
+    /// Why it may stay.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub basis: Option<String>,
+    /// Why it may not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The records that this rests on, by name.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub records: Vec<String>,
 }
@@ -186,9 +206,24 @@ pub struct Fate {
 }
 
 impl Intent {
-    pub(super) fn body(&self) -> Result<String, LedgerError> {
+    pub(super) fn body(mut self) -> Result<String, LedgerError> {
+        self.shorten_parts();
         self.check()?;
-        body(self)
+        body(&self)
+    }
+
+    /// The path of a part deep inside others grows with every level, and how deep is the sender's choice: it must not
+    /// make the line unfit, or what is kept on consent could not be recorded.
+    fn shorten_parts(&mut self) {
+        let findings = self.findings.iter_mut().map(|finding| &mut finding.part);
+        let blind = self.uninspectable.iter_mut().map(|blind| &mut blind.part);
+        let groups = self.groups.iter_mut().flat_map(|group| &mut group.parts);
+        let decided = groups.map(|decision| &mut decision.part);
+        for path in findings.chain(blind).chain(decided) {
+            if let Some(shorter) = part(path) {
+                *path = shorter;
+            }
+        }
     }
 
     fn check(&self) -> Result<(), LedgerError> {
@@ -203,7 +238,6 @@ impl Intent {
         word("stream_kind", &self.stream_kind)?;
         hash("message_sha256", &self.message_sha256)?;
         optional(hash, "message_id_hash", self.message_id_hash.as_deref())?;
-        optional(text, "profile", self.profile.as_deref())?;
         self.enforcement.check()?;
         let mut numbers = BTreeSet::new();
         for finding in &self.findings {
@@ -243,7 +277,8 @@ impl Finding {
         words("finding.evidence", self.evidence.iter())?;
         word("finding.verdict", &self.verdict)?;
         word("finding.treatment", &self.treatment)?;
-        words("finding.purposes", self.purposes.iter())
+        words("finding.purposes", self.purposes.iter())?;
+        optional(text, "finding.partner", self.partner.as_deref())
     }
 }
 
@@ -252,6 +287,7 @@ impl Group {
         hashes("group.subjects", &self.subjects)?;
         word("group.copy", &self.copy)?;
         optional(word, "group.reason", self.reason.as_deref())?;
+        optional(word, "group.profile", self.profile.as_deref())?;
         for decision in &self.decisions {
             if !findings.contains(&decision.finding) {
                 let field = "decision.finding";
@@ -262,7 +298,17 @@ impl Group {
             optional(word, "decision.reason", decision.reason.as_deref())?;
             hashes("decision.records", &decision.records)?;
         }
-        Ok(())
+        self.parts.iter().try_for_each(PartDecision::check)
+    }
+}
+
+impl PartDecision {
+    fn check(&self) -> Result<(), LedgerError> {
+        word("part.part", &self.part)?;
+        word("part.action", &self.action)?;
+        optional(word, "part.basis", self.basis.as_deref())?;
+        optional(word, "part.reason", self.reason.as_deref())?;
+        hashes("part.records", &self.records)
     }
 }
 
@@ -276,57 +322,4 @@ impl Outcome {
         }
         body(self)
     }
-}
-
-/// One JSON object of at least one field.
-pub(super) fn body(value: &impl Serialize) -> Result<String, LedgerError> {
-    let text = serde_json::to_string(value).map_err(|_| LedgerError::Unfit { field: "line" })?;
-    match text.len() {
-        // Room for what the chain adds around it.
-        octets if octets > LINE_OCTETS_MAX - 1024 => Err(LedgerError::TooLong { octets }),
-        _ => Ok(text),
-    }
-}
-
-type Check = fn(&'static str, &str) -> Result<(), LedgerError>;
-
-fn demand(field: &'static str, holds: bool) -> Result<(), LedgerError> {
-    match holds {
-        true => Ok(()),
-        false => Err(LedgerError::Unfit { field }),
-    }
-}
-
-/// A word of a closed list, an id, a part path, the name of a rule: no address and no URL fits.
-fn word(field: &'static str, value: &str) -> Result<(), LedgerError> {
-    let letter = |octet: u8| octet.is_ascii_alphanumeric() || b"._:-".contains(&octet);
-    let short = !value.is_empty() && value.len() <= WORD_OCTETS_MAX;
-    demand(field, short && value.bytes().all(letter))
-}
-
-/// 128 to 256 bits in hex.
-fn hash(field: &'static str, value: &str) -> Result<(), LedgerError> {
-    let digit = |octet: u8| matches!(octet, b'0'..=b'9' | b'a'..=b'f');
-    let long = (32..=64).contains(&value.len());
-    demand(field, long && value.bytes().all(digit))
-}
-
-/// A text from the configuration.
-fn text(field: &'static str, value: &str) -> Result<(), LedgerError> {
-    demand(field, value.len() <= TEXT_OCTETS_MAX)
-}
-
-fn optional(check: Check, field: &'static str, value: Option<&str>) -> Result<(), LedgerError> {
-    value.map_or(Ok(()), |value| check(field, value))
-}
-
-fn words<'a>(
-    field: &'static str,
-    values: impl Iterator<Item = &'a String>,
-) -> Result<(), LedgerError> {
-    values.into_iter().try_for_each(|value| word(field, value))
-}
-
-fn hashes(field: &'static str, values: &[String]) -> Result<(), LedgerError> {
-    values.iter().try_for_each(|value| hash(field, value))
 }

@@ -6,8 +6,11 @@
 //! writing works again a `gap` line says how many lines are missing since when.
 
 mod chain;
+mod fit;
 mod host;
 mod line;
+mod notice;
+pub mod read;
 mod segments;
 mod verify;
 mod writer;
@@ -23,7 +26,10 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 pub use host::Host;
-pub use line::{Decision, Enforcement, Fate, Finding, Group, Intent, Outcome, Uninspectable};
+pub use line::{
+    Decision, Enforcement, Fate, Finding, Group, Intent, Outcome, PartDecision, Uninspectable,
+};
+pub use notice::{Gap, RegisterHead, Start, StartFacts, StreamShadow};
 pub use verify::{Verified, VerifyError, verify};
 use writer::{Kind, Request, Writer};
 
@@ -168,17 +174,21 @@ struct Running {
 }
 
 impl Ledger {
-    /// Takes the directory, repairs a torn tail, writes a `start` line. Blocks; called at start.
+    /// Takes the directory, repairs a torn tail, writes a `start` line with what is switched on. Blocks; called at start.
     ///
     /// # Errors
     /// When another process has it, the disk fails, or its files cannot be continued.
-    pub fn open(settings: &Settings) -> Result<Arc<Self>, LedgerError> {
-        Self::open_at(settings, Box::new(Timestamp::now))
+    pub fn open(settings: &Settings, facts: &StartFacts) -> Result<Arc<Self>, LedgerError> {
+        Self::open_at(settings, facts, Box::new(Timestamp::now))
     }
 
-    fn open_at(settings: &Settings, clock: Clock) -> Result<Arc<Self>, LedgerError> {
+    fn open_at(
+        settings: &Settings,
+        facts: &StartFacts,
+        clock: Clock,
+    ) -> Result<Arc<Self>, LedgerError> {
         settings.check()?;
-        let writer = Writer::open(settings, clock)?;
+        let writer = Writer::open(settings, facts, clock)?;
         let (requests, receiver) = mpsc::channel(settings.queue_lines);
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
@@ -207,6 +217,14 @@ impl Ledger {
     /// When it was not written, or not in time; a `gap` line will say so.
     pub async fn outcome(&self, outcome: Outcome) -> Result<Seq, LedgerError> {
         self.append(Kind::Outcome, outcome.body()?, false).await
+    }
+
+    /// Publishes the end of a consent register's chain; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// When it was not written, or not in time.
+    pub async fn head(&self, head: RegisterHead) -> Result<Seq, LedgerError> {
+        self.append(Kind::Head, head.body()?, true).await
     }
 
     /// Writes everything that waits, syncs, and gives the directory back. Blocks.

@@ -372,7 +372,7 @@ pub(super) fn disk(path: &Path, error: &io::Error) -> LedgerError {
     }
 }
 
-fn damaged(path: &Path, problem: &str) -> LedgerError {
+pub(super) fn damaged(path: &Path, problem: &str) -> LedgerError {
     LedgerError::Damaged {
         path: path.to_owned(),
         problem: problem.to_owned(),

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use serde_json::Value;
 
+use super::read::Body;
 use super::*;
 
 const SUBJECT: &str = "00112233445566778899aabbccddeeff";
@@ -39,12 +40,15 @@ pub(super) fn intent(id: &str) -> Intent {
             verdict: "tracker".into(),
             treatment: "blank_in_place".into(),
             purposes: vec!["campaign_performance".into()],
+            partner: None,
         }],
         groups: vec![Group {
             subjects: vec![SUBJECT.into()],
             copy: "stripped".into(),
             reason: None,
             shadow: false,
+            profile: None,
+            parts: vec![],
             decisions: vec![Decision {
                 finding: 1,
                 action: "stripped".into(),
@@ -111,7 +115,7 @@ fn clock(seconds: &Arc<AtomicI64>) -> Clock {
 async fn a_line_is_what_the_documents_say() {
     let place = tempfile::tempdir().unwrap();
     let settings = settings(place.path());
-    let ledger = Ledger::open(&settings).unwrap();
+    let ledger = Ledger::open(&settings, &StartFacts::default()).unwrap();
     assert_eq!(ledger.intent(intent("m1"), true).await, Ok(Seq(2)));
     assert_eq!(ledger.outcome(outcome("m1")).await, Ok(Seq(3)));
     ledger.close();
@@ -169,7 +173,7 @@ async fn the_chain_goes_on_over_days_and_restarts_whatever_the_clock_does() {
     let place = tempfile::tempdir().unwrap();
     let settings = settings(place.path());
     let seconds = Arc::new(AtomicI64::new(86_400 * 10 + 86_399));
-    let ledger = Ledger::open_at(&settings, clock(&seconds)).unwrap();
+    let ledger = Ledger::open_at(&settings, &StartFacts::default(), clock(&seconds)).unwrap();
     ledger.intent(intent("before"), false).await.unwrap();
     seconds.fetch_add(1, Ordering::SeqCst);
     ledger.intent(intent("after"), true).await.unwrap();
@@ -178,7 +182,7 @@ async fn the_chain_goes_on_over_days_and_restarts_whatever_the_clock_does() {
     ledger.intent(intent("earlier"), false).await.unwrap();
     drop(ledger);
     seconds.fetch_add(86_400 * 4, Ordering::SeqCst);
-    let ledger = Ledger::open_at(&settings, clock(&seconds)).unwrap();
+    let ledger = Ledger::open_at(&settings, &StartFacts::default(), clock(&seconds)).unwrap();
     assert_eq!(ledger.intent(intent("later"), true).await, Ok(Seq(6)));
     ledger.close();
     let days = segments::days(&settings.directory).unwrap();
@@ -195,8 +199,8 @@ async fn the_chain_goes_on_over_days_and_restarts_whatever_the_clock_does() {
 fn a_second_writer_is_told_where_and_who() {
     let place = tempfile::tempdir().unwrap();
     let settings = settings(place.path());
-    let first = Ledger::open(&settings).unwrap();
-    let error = Ledger::open(&settings).unwrap_err();
+    let first = Ledger::open(&settings, &StartFacts::default()).unwrap();
+    let error = Ledger::open(&settings, &StartFacts::default()).unwrap_err();
     let expected = LedgerError::Taken {
         directory: settings.directory.clone(),
         pid: std::process::id().to_string(),
@@ -208,13 +212,13 @@ fn a_second_writer_is_told_where_and_who() {
             .contains("ledger is written by another process, pid ")
     );
     drop(first);
-    Ledger::open(&settings).unwrap();
+    Ledger::open(&settings, &StartFacts::default()).unwrap();
 }
 
 #[tokio::test]
 async fn a_closed_ledger_takes_nothing() {
     let place = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(&settings(place.path())).unwrap();
+    let ledger = Ledger::open(&settings(place.path()), &StartFacts::default()).unwrap();
     ledger.close();
     ledger.close();
     assert_eq!(
@@ -233,7 +237,7 @@ fn spoil(directory: &Path, spoil: impl FnOnce(&mut Vec<u8>)) {
 }
 
 async fn three_lines(settings: &Settings) {
-    let ledger = Ledger::open(settings).unwrap();
+    let ledger = Ledger::open(settings, &StartFacts::default()).unwrap();
     ledger.intent(intent("m1"), true).await.unwrap();
     ledger.intent(intent("m2"), true).await.unwrap();
     ledger.close();
@@ -252,7 +256,7 @@ async fn a_torn_tail_is_set_aside_and_told() {
         let settings = settings(place.path());
         three_lines(&settings).await;
         spoil(&settings.directory, |octets| octets.extend_from_slice(tail));
-        let ledger = Ledger::open(&settings).unwrap();
+        let ledger = Ledger::open(&settings, &StartFacts::default()).unwrap();
         assert_eq!(
             ledger.intent(intent("m3"), true).await,
             Ok(Seq(6)),
@@ -300,7 +304,9 @@ async fn every_place_where_the_last_line_can_be_cut_is_repaired() {
             &whole[..cut],
         )
         .unwrap();
-        Ledger::open(&settings).unwrap().close();
+        Ledger::open(&settings, &StartFacts::default())
+            .unwrap()
+            .close();
         let verified = verify(&settings.directory).unwrap();
         let gaps = u64::from(cut > last);
         assert_eq!((verified.lines, verified.gaps), (3 + gaps, gaps), "{cut}");
@@ -313,19 +319,21 @@ async fn a_line_longer_than_the_window_is_found_again() {
     let settings = settings(place.path());
     let mut long = intent("m1");
     long.groups[0].subjects = vec![SUBJECT.into(); 30_000];
-    let ledger = Ledger::open(&settings).unwrap();
+    let ledger = Ledger::open(&settings, &StartFacts::default()).unwrap();
     ledger.intent(long.clone(), true).await.unwrap();
     ledger.close();
     spoil(&settings.directory, |octets| {
         octets.extend_from_slice(&[b'x'; 300_000])
     });
-    Ledger::open(&settings).unwrap().close();
+    Ledger::open(&settings, &StartFacts::default())
+        .unwrap()
+        .close();
     assert_eq!(
         kinds(&settings.directory),
         ["start", "intent", "gap", "start"]
     );
     long.groups[0].subjects = vec![SUBJECT.into(); LINE_OCTETS_MAX / SUBJECT.len()];
-    let ledger = Ledger::open(&settings).unwrap();
+    let ledger = Ledger::open(&settings, &StartFacts::default()).unwrap();
     let refused = ledger.intent(long, true).await;
     assert!(
         matches!(refused, Err(LedgerError::TooLong { .. })),
@@ -343,12 +351,12 @@ async fn files_of_another_format_or_without_a_whole_line_stop_the_start() {
         octets.extend_from_slice(later);
         octets.push(b'\n');
     });
-    let error = Ledger::open(&settings).unwrap_err();
+    let error = Ledger::open(&settings, &StartFacts::default()).unwrap_err();
     assert!(error.to_string().contains("has format 2"), "{error}");
     spoil(&settings.directory, |octets| *octets = b"a\nb\n".to_vec());
     let path = settings.directory.join("9999-01-01.jsonl");
     std::fs::write(path, b"c\n").unwrap();
-    let error = Ledger::open(&settings).unwrap_err();
+    let error = Ledger::open(&settings, &StartFacts::default()).unwrap_err();
     assert!(matches!(error, LedgerError::Damaged { .. }), "{error}");
 }
 
@@ -414,7 +422,7 @@ async fn no_field_that_a_message_reaches_takes_an_address_or_a_url() {
     ];
     let place = tempfile::tempdir().unwrap();
     let settings = settings(place.path());
-    let ledger = Ledger::open(&settings).unwrap();
+    let ledger = Ledger::open(&settings, &StartFacts::default()).unwrap();
     for (number, smuggle) in ways.iter().enumerate() {
         for text in ["anna@secret.example", "https://secret.example/x", "", "a b"] {
             let mut line = intent("m1");
@@ -450,7 +458,7 @@ async fn no_field_that_a_message_reaches_takes_an_address_or_a_url() {
 async fn many_messages_at_once_share_syncs_and_each_gets_its_own_number() {
     let place = tempfile::tempdir().unwrap();
     let settings = settings(place.path());
-    let ledger = Ledger::open(&settings).unwrap();
+    let ledger = Ledger::open(&settings, &StartFacts::default()).unwrap();
     let tasks: Vec<_> = (0..200)
         .map(|number| {
             let ledger = Arc::clone(&ledger);
@@ -523,4 +531,78 @@ fn settings_name_the_key_that_is_wrong() {
     }
     assert!(toml::from_str::<Settings>("nodes = 'x'").is_err());
     assert_eq!(toml::from_str::<Settings>("").unwrap(), Settings::default());
+}
+
+#[tokio::test]
+async fn a_part_deep_inside_others_does_not_make_the_line_unfit() {
+    let place = tempfile::tempdir().unwrap();
+    let settings = settings(place.path());
+    let ledger = Ledger::open(&settings, &StartFacts::default()).unwrap();
+    // As deep as `[relay] depth` lets it be by default, and one with large numbers.
+    let deep = vec!["1"; 100].join(".");
+    let wide = vec!["10000"; 100].join(".");
+    let mut line = intent("m1");
+    for path in [&deep, &wide] {
+        line.uninspectable.push(Uninspectable {
+            part: path.clone(),
+            reason: "encoded_message".into(),
+        });
+        line.groups[0].parts.push(PartDecision {
+            part: path.clone(),
+            action: "kept".into(),
+            basis: Some("consent".into()),
+            reason: None,
+            records: vec![SUBJECT.into()],
+        });
+    }
+    line.findings[0].part = deep.clone();
+    ledger.intent(line, true).await.unwrap();
+    ledger.close();
+    let written = lines(&settings.directory).remove(1);
+    let parts = &written["groups"][0]["parts"];
+    for at in 0..2 {
+        let word = parts[at]["part"].as_str().unwrap();
+        assert!(word.len() <= fit::WORD_OCTETS_MAX && word.contains(".."));
+        assert_eq!(parts[at]["part"], written["uninspectable"][at]["part"]);
+    }
+    assert!(parts[0]["part"].as_str().unwrap().starts_with("1.1.1.1."));
+    assert_ne!(parts[0]["part"], parts[1]["part"]);
+    assert_eq!(written["findings"][0]["part"], parts[0]["part"]);
+}
+
+#[tokio::test]
+async fn starts_and_heads_say_what_they_were_told_and_read_back() {
+    let place = tempfile::tempdir().unwrap();
+    let settings = settings(place.path());
+    let facts = StartFacts {
+        rules_disabled: vec!["tiny".into()],
+        profiles: vec!["fr-2026".into()],
+        shadows: vec![StreamShadow {
+            stream: "newsletter".into(),
+            shadow_until: "2026-12-20".into(),
+            by: "Ada".into(),
+            share_percent: 10,
+        }],
+        strip_all: true,
+        hold_edits: false,
+    };
+    let ledger = Ledger::open(&settings, &facts).unwrap();
+    let head = RegisterHead {
+        controller: "shop".into(),
+        n: 7,
+        hash: hash(5),
+    };
+    ledger.head(head.clone()).await.unwrap();
+    let mut bad = head.clone();
+    bad.hash = "anna@secret.example".into();
+    assert!(ledger.head(bad).await.is_err());
+    ledger.close();
+    let ledgers = read::Ledgers::open(&[settings.directory.clone()]).unwrap();
+    let read: Vec<_> = ledgers.lines(None, None).map(Result::unwrap).collect();
+    let Body::Start(start) = &read[0].body else {
+        panic!("{:?}", read[0]);
+    };
+    assert_eq!((start.pid, &start.facts), (std::process::id(), &facts));
+    assert_eq!(read[1].body, Body::Head(head));
+    assert_eq!((read[1].node.as_str(), read[1].seq), ("local", 2));
 }

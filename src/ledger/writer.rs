@@ -10,11 +10,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
 use super::chain::{self, Head};
-use super::line;
+use super::notice::{Gap, Start, StartFacts};
 use super::segments::{Segments, Torn, disk};
 use super::{Clock, LedgerError, Seq, Settings};
 
@@ -31,6 +30,7 @@ pub(super) enum Kind {
     Intent,
     Outcome,
     Gap,
+    Head,
 }
 
 impl Kind {
@@ -40,6 +40,7 @@ impl Kind {
             Self::Intent => "intent",
             Self::Outcome => "outcome",
             Self::Gap => "gap",
+            Self::Head => "head",
         }
     }
 }
@@ -53,34 +54,6 @@ pub(super) struct Request {
     pub(super) answer: oneshot::Sender<Result<Seq, LedgerError>>,
 }
 
-/// What a `start` line says.
-#[derive(Debug, Serialize)]
-struct Start {
-    version: &'static str,
-    pid: u32,
-}
-
-/// What a `gap` line says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Gap {
-    /// `not_written`: lines that the disk did not take. `abandoned`: lines whose effect did not follow, because nobody
-    /// waited for them any longer. `torn_tail`: what a crash left unfinished. `lost`: lines that the disk took and no
-    /// longer has.
-    cause: &'static str,
-    lines: u64,
-    since: Timestamp,
-    until: Timestamp,
-    /// Numbers of lines that are there but must not be relied upon.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    seqs: Vec<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    octets: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sha256: Option<String>,
-}
-
 pub(super) struct Writer {
     segments: Segments,
     node: String,
@@ -91,7 +64,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn open(settings: &Settings, clock: Clock) -> Result<Self, LedgerError> {
+    pub(super) fn open(
+        settings: &Settings,
+        facts: &StartFacts,
+        clock: Clock,
+    ) -> Result<Self, LedgerError> {
         let lock = lock(&settings.directory)?;
         let (segments, torn) = Segments::open(&settings.directory)?;
         let now = clock();
@@ -103,11 +80,7 @@ impl Writer {
             _lock: lock,
         };
         writer.report_torn(torn, now);
-        let start = Start {
-            version: env!("CARGO_PKG_VERSION"),
-            pid: std::process::id(),
-        };
-        let start = line::body(&start)?;
+        let start = Start::new(facts).body()?;
         writer.write(&[(Kind::Start, start.as_str())], true)?;
         Ok(writer)
     }
@@ -174,7 +147,7 @@ impl Writer {
         let mut octets = Vec::new();
         let mut head: Head = self.segments.head().clone();
         for gap in &self.gaps {
-            let body = line::body(gap)?;
+            let body = gap.body()?;
             head = self.chained(&mut octets, &head, Kind::Gap, at, &body);
         }
         let first = head.seq + 1;
@@ -224,7 +197,7 @@ impl Writer {
     fn report_torn(&mut self, torn: Vec<Torn>, now: Timestamp) {
         for torn in torn {
             self.gaps.push(Gap {
-                cause: "torn_tail",
+                cause: "torn_tail".to_owned(),
                 // At least one line was there, how many more nobody can tell.
                 lines: 1,
                 since: now,
@@ -263,7 +236,7 @@ impl Writer {
                 gap.seqs.extend_from_slice(seqs);
             }
             None => self.gaps.push(Gap {
-                cause,
+                cause: cause.to_owned(),
                 lines,
                 since: now,
                 until: now,

@@ -18,7 +18,7 @@ fn request(id: &str, sync: bool) -> (Request, Answer) {
 }
 
 fn open(settings: &Settings) -> Writer {
-    Writer::open(settings, Box::new(Timestamp::now)).unwrap()
+    Writer::open(settings, &StartFacts::default(), Box::new(Timestamp::now)).unwrap()
 }
 
 /// Commits two intents in one batch and returns what each was told.
@@ -188,7 +188,7 @@ async fn a_line_that_is_written_too_late_is_disowned_by_a_gap_line() {
         drop(receiver.try_recv());
         Timestamp::now()
     };
-    let mut writer = Writer::open(&settings, Box::new(clock)).unwrap();
+    let mut writer = Writer::open(&settings, &StartFacts::default(), Box::new(clock)).unwrap();
     let (late, told) = request("late", true);
     sender.send(told).unwrap();
     writer.commit(vec![late]);

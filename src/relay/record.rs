@@ -106,7 +106,6 @@ impl Relay {
             stream: examined.stream.name.clone(),
             stream_kind: examined.stream.kind.to_string(),
             controller: examined.stream.controller.clone(),
-            profile: None,
             message_sha256: message_sha256(message),
             message_octets: message.len() as u64,
             message_id_hash: message_id.map(|id| keys.ledger_hash("message-id", id.as_bytes())),
@@ -214,6 +213,7 @@ fn finding_line(keys: &Keys, n: usize, found: &Found, examined: &Examined<'_>) -
         verdict: finding.verdict.as_str().to_owned(),
         treatment: finding.treatment.as_str().to_owned(),
         purposes,
+        partner: None,
     }
 }
 
@@ -286,7 +286,9 @@ fn group_line(
         copy: copy.to_owned(),
         reason: cause.map(cause_word),
         shadow: !recipient.enforced,
+        profile: None,
         decisions: decisions.collect(),
+        parts: Vec::new(),
     }
 }
 
