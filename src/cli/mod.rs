@@ -11,7 +11,12 @@ use clap::{Args, Parser, Subcommand};
 
 mod check;
 mod consent;
+mod extract;
+mod ledger;
 mod log;
+mod paper;
+mod plain;
+mod report;
 mod serve;
 mod strip;
 
@@ -70,6 +75,9 @@ enum Command {
     /// The consent register
     #[command(subcommand)]
     Consent(consent::Command),
+    /// The ledger of decisions
+    #[command(subcommand)]
+    Ledger(ledger::Command),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -111,6 +119,7 @@ pub fn run() -> ExitCode {
         Command::Check => check::run(config),
         Command::Strip(arguments) => strip::run(config, &arguments),
         Command::Consent(command) => consent::run(config, command),
+        Command::Ledger(command) => ledger::run(config, &command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ mod line;
 mod notice;
 pub mod read;
 mod segments;
+pub mod summary;
 mod verify;
 mod writer;
 

@@ -9,18 +9,19 @@
 //! recipient: the last intent before that recipient's fate was final. An intent that a gap declares void, or whose message
 //! was first tried before the lines begin, is counted apart.
 
+mod counts;
 mod tally;
 mod under_way;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::Serialize;
 
 use super::read::{Body, Line};
 use super::{Enforcement, Finding, Gap, Intent, Outcome};
+use counts::note;
+pub use counts::{Counts, Days, Missing, Place, Switched};
 use tally::{Key, Names, key};
 pub use tally::{Measure, Tally};
 use under_way::{Copies, Open, UnderWay};
@@ -37,91 +38,6 @@ pub const ROWS_MAX: usize = 20_000;
 pub const GAPS_MAX: usize = 200;
 /// What stands for names past a limit.
 pub const OTHERS: &str = "(others)";
-
-/// Which mail a row counts.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Place {
-    /// The day (UTC) of the first attempt.
-    pub day: Date,
-    /// The stream.
-    pub stream: String,
-    /// Its kind.
-    pub stream_kind: String,
-    /// The controller whose records decided.
-    pub controller: String,
-}
-
-/// How a stream was switched, as its intents say it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Switched {
-    /// The stream.
-    pub stream: String,
-    /// `enforce` or `shadow`.
-    pub mode: String,
-    /// Until when a shadow lasts.
-    pub shadow_until: Option<String>,
-    /// Who ordered it.
-    pub by: Option<String>,
-    /// Percent of subjects that are enforced all the same.
-    pub share_percent: Option<u8>,
-}
-
-/// On which days something was so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Days {
-    /// The first.
-    pub first: Date,
-    /// The last.
-    pub last: Date,
-    /// How many messages it was so for; none for what only a start line says.
-    pub messages: u64,
-}
-
-/// Lines that are missing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Missing {
-    /// The machine.
-    pub node: String,
-    /// Why, in the ledger's word.
-    pub cause: String,
-    /// How many lines; of a torn tail at least so many.
-    pub lines: u64,
-    /// Since when.
-    pub since: Timestamp,
-    /// Until when.
-    pub until: Timestamp,
-}
-
-/// Everything that was counted.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// By stream and day, in order.
-    pub rows: Vec<(Place, Tally)>,
-    /// How streams were switched, and when.
-    pub switched: BTreeMap<Switched, Days>,
-    /// Detection rules that were switched off.
-    pub rules_disabled: BTreeMap<String, Days>,
-    /// `strip_all` and `hold_edits`, where they were on.
-    pub stops: BTreeMap<String, Days>,
-    /// Machines that wrote.
-    pub nodes: BTreeSet<String>,
-    /// Lines read.
-    pub lines: u64,
-    /// Starts of a relay.
-    pub starts: u64,
-    /// What is missing, the first [`GAPS_MAX`].
-    pub missing: Vec<Missing>,
-    /// How many gaps there are.
-    pub gaps: u64,
-    /// How many lines are missing in all of them, at least.
-    pub missing_lines: u64,
-    /// Places where the numbers of lines jump although no gap says so: lines were removed.
-    pub jumps: u64,
-    /// Outcomes of messages of which no intent was read: the lines begin after it, or it is missing.
-    pub without_intent: u64,
-    /// Messages that had to be forgotten while they were under way.
-    pub forgotten: u64,
-}
 
 /// Folds lines into [`Counts`].
 pub struct Summary<'a> {
@@ -180,7 +96,13 @@ impl<'a> Summary<'a> {
             Body::Start(start) => {
                 self.counts.starts += 1;
                 let facts = &start.facts;
-                self.switches_at(day, &facts.rules_disabled, facts.strip_all, facts.hold_edits, 0);
+                self.switches_at(
+                    day,
+                    &facts.rules_disabled,
+                    facts.strip_all,
+                    facts.hold_edits,
+                    0,
+                );
                 for shadow in &facts.shadows {
                     let switched = Switched {
                         stream: shadow.stream.clone(),
@@ -199,8 +121,17 @@ impl<'a> Summary<'a> {
     /// Everything that was counted.
     pub fn finish(mut self) -> Counts {
         self.next_directory();
-        let Self { rows, tallies, names, mut counts, .. } = self;
-        let mut tallies: Vec<Option<Tally>> = tallies.into_iter().map(|tally| Some(tally.named(&names))).collect();
+        let Self {
+            rows,
+            tallies,
+            names,
+            mut counts,
+            ..
+        } = self;
+        let mut tallies: Vec<Option<Tally>> = tallies
+            .into_iter()
+            .map(|tally| Some(tally.named(&names)))
+            .collect();
         let rows = rows.into_iter().filter_map(|(place, row)| {
             let tally = tallies.get_mut(row).and_then(Option::take)?;
             Some((place, tally))
@@ -224,7 +155,16 @@ impl<'a> Summary<'a> {
             for copies in &copies {
                 self.apply(row, copies, copies.subjects.len(), true);
             }
-            self.keep(&intent.id, Open { row, attempt: intent.attempt, seq, concluded: false, copies });
+            self.keep(
+                &intent.id,
+                Open {
+                    row,
+                    attempt: intent.attempt,
+                    seq,
+                    concluded: false,
+                    copies,
+                },
+            );
             return;
         };
         if intent.attempt > open.attempt {
@@ -235,13 +175,19 @@ impl<'a> Summary<'a> {
         for copies in &mut decided_again {
             // Only about those who were counted and wait for something; nobody is counted twice.
             copies.subjects.retain(|subject| {
-                let Some(before) = open.take_subject(*subject) else { return false };
+                let Some(before) = open.take_subject(*subject) else {
+                    return false;
+                };
                 self.apply(open.row, &before, 1, false);
                 true
             });
             self.apply(open.row, copies, copies.subjects.len(), true);
         }
-        open.copies.extend(decided_again.into_iter().filter(|copies| !copies.subjects.is_empty()));
+        open.copies.extend(
+            decided_again
+                .into_iter()
+                .filter(|copies| !copies.subjects.is_empty()),
+        );
         open.attempt = intent.attempt;
         open.seq = seq;
         self.keep(&intent.id, open);
@@ -274,17 +220,28 @@ impl<'a> Summary<'a> {
             let vendor = self.names.vendor(&(self.vendor)(finding));
             let host = self.names.host(&without_masks(finding.host.as_str()));
             let purposes = self.names.word(&finding.purposes.join(" + "));
-            let partner = self.names.word(finding.partner.as_deref().unwrap_or_default());
+            let partner = self
+                .names
+                .word(finding.partner.as_deref().unwrap_or_default());
             known.insert(finding.n, (vendor, [host, purposes, partner]));
         }
-        let domains: Vec<u32> =
-            intent.dkim_domains.iter().map(|domain| self.names.host(&without_masks(domain.as_str()))).collect();
+        let domains: Vec<u32> = intent
+            .dkim_domains
+            .iter()
+            .map(|domain| self.names.host(&without_masks(domain.as_str())))
+            .collect();
         let groups = intent.groups.iter().map(|group| {
             let mut each: BTreeMap<Key, u64> = BTreeMap::new();
             let mut count = |key: Key| *each.entry(key).or_default() += 1;
             let mut word = |text: &str| self.names.word(text);
             count(key(Measure::Recipients, []));
-            count(key(Measure::Copies, [word(&group.copy), word(group.reason.as_deref().unwrap_or_default())]));
+            count(key(
+                Measure::Copies,
+                [
+                    word(&group.copy),
+                    word(group.reason.as_deref().unwrap_or_default()),
+                ],
+            ));
             if group.shadow {
                 count(key(Measure::ShadowCopies, []));
             }
@@ -294,14 +251,30 @@ impl<'a> Summary<'a> {
             let mut would_change = false;
             for decision in &group.decisions {
                 would_change |= decision.action == "would_strip";
-                let why = word(decision.basis.as_deref().or(decision.reason.as_deref()).unwrap_or_default());
-                let Some((vendor, declared)) = known.get(&decision.finding) else { continue };
-                count(key(Measure::Trackers, [word(&decision.action), why, *vendor]));
+                let why = word(
+                    decision
+                        .basis
+                        .as_deref()
+                        .or(decision.reason.as_deref())
+                        .unwrap_or_default(),
+                );
+                let Some((vendor, declared)) = known.get(&decision.finding) else {
+                    continue;
+                };
+                count(key(
+                    Measure::Trackers,
+                    [word(&decision.action), why, *vendor],
+                ));
                 count(key(Measure::Declared, *declared));
             }
             for part in &group.parts {
                 would_change |= part.action == "would_strip";
-                let why = word(part.basis.as_deref().or(part.reason.as_deref()).unwrap_or_default());
+                let why = word(
+                    part.basis
+                        .as_deref()
+                        .or(part.reason.as_deref())
+                        .unwrap_or_default(),
+                );
                 count(key(Measure::BlindParts, [word(&part.action), why]));
             }
             for domain in &domains {
@@ -311,7 +284,15 @@ impl<'a> Summary<'a> {
                     count(key(Measure::DkimWouldBreak, [*domain]));
                 }
             }
-            Copies { subjects: group.subjects.iter().map(|subject| under_way::subject(subject)).collect(), each: each.into_iter().collect(), fate: None }
+            Copies {
+                subjects: group
+                    .subjects
+                    .iter()
+                    .map(|subject| under_way::subject(subject))
+                    .collect(),
+                each: each.into_iter().collect(),
+                fate: None,
+            }
         });
         groups.collect()
     }
@@ -327,13 +308,18 @@ impl<'a> Summary<'a> {
             self.count(open.row, key(Measure::Answers, [word]), 1);
         }
         // After the first attempt something is owed only if the client was told 250; later nobody waits.
-        let owes = outcome.attempt > 1 || outcome.answered.is_some_and(|code| (200..300).contains(&code));
+        let owes = outcome.attempt > 1
+            || outcome
+                .answered
+                .is_some_and(|code| (200..300).contains(&code));
         let mut waiting = Vec::new();
         for line in &outcome.fates {
             let fate = key(Measure::Fates, [self.names.word(&line.fate)]);
             let is_final = matches!(line.fate.as_str(), "taken" | "refused" | "rejected");
             for subject in &line.subjects {
-                let Some(mut copies) = open.take_subject(under_way::subject(subject)) else { continue };
+                let Some(mut copies) = open.take_subject(under_way::subject(subject)) else {
+                    continue;
+                };
                 if let Some(before) = copies.fate.replace(fate) {
                     self.discount(open.row, before);
                 }
@@ -344,7 +330,8 @@ impl<'a> Summary<'a> {
             }
         }
         // Whom the outcome does not name waits too: an attempt at some says nothing of the others.
-        open.copies.retain(|copies| owes && !copies.subjects.is_empty());
+        open.copies
+            .retain(|copies| owes && !copies.subjects.is_empty());
         open.copies.extend(waiting);
         if !open.copies.is_empty() {
             self.keep(&outcome.id, open);
@@ -389,7 +376,7 @@ impl<'a> Summary<'a> {
 
     fn apply(&mut self, row: usize, copies: &Copies, times: usize, add: bool) {
         let times = times as u64;
-        for (key, count) in &copies.each {
+        for (key, count) in copies.each.iter() {
             match add {
                 true => self.count(row, *key, count * times),
                 false => self.take_back(row, *key, count * times),
@@ -425,7 +412,12 @@ impl<'a> Summary<'a> {
         };
         if self.rows.len() >= ROWS_MAX && !self.rows.contains_key(&place) {
             let others = || OTHERS.to_owned();
-            place = Place { day, stream: others(), stream_kind: others(), controller: others() };
+            place = Place {
+                day,
+                stream: others(),
+                stream_kind: others(),
+                controller: others(),
+            };
         }
         let next = self.tallies.len();
         let row = *self.rows.entry(place).or_insert(next);
@@ -436,8 +428,15 @@ impl<'a> Summary<'a> {
     }
 
     fn switches(&mut self, day: Date, intent: &Intent) {
-        let Enforcement { mode, shadow_until, by, share_percent, strip_all, hold_edits, rules_disabled } =
-            &intent.enforcement;
+        let Enforcement {
+            mode,
+            shadow_until,
+            by,
+            share_percent,
+            strip_all,
+            hold_edits,
+            rules_disabled,
+        } = &intent.enforcement;
         let switched = Switched {
             stream: intent.stream.clone(),
             mode: mode.clone(),
@@ -449,7 +448,14 @@ impl<'a> Summary<'a> {
         self.switches_at(day, rules_disabled, *strip_all, *hold_edits, 1);
     }
 
-    fn switches_at(&mut self, day: Date, rules: &[String], strip_all: bool, hold_edits: bool, messages: u64) {
+    fn switches_at(
+        &mut self,
+        day: Date,
+        rules: &[String],
+        strip_all: bool,
+        hold_edits: bool,
+        messages: u64,
+    ) {
         for rule in rules {
             note(&mut self.counts.rules_disabled, rule.clone(), day, messages);
         }
@@ -459,17 +465,6 @@ impl<'a> Summary<'a> {
             }
         }
     }
-}
-
-/// Notes that something was so on a day; past [`NAMES_MAX`] different things nothing new is noted.
-fn note<K: Ord>(noted: &mut BTreeMap<K, Days>, what: K, day: Date, messages: u64) {
-    if noted.len() >= NAMES_MAX && !noted.contains_key(&what) {
-        return;
-    }
-    let days = noted.entry(what).or_insert(Days { first: day, last: day, messages: 0 });
-    days.first = days.first.min(day);
-    days.last = days.last.max(day);
-    days.messages += messages;
 }
 
 /// What the client was told, by class.

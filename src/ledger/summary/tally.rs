@@ -71,7 +71,10 @@ pub(super) fn key<const N: usize>(measure: Measure, words: [u32; N]) -> Key {
     for (slot, word) in all.iter_mut().zip(words) {
         *slot = word;
     }
-    Key { measure, words: all }
+    Key {
+        measure,
+        words: all,
+    }
 }
 
 /// Counts.
@@ -102,9 +105,16 @@ impl Tally {
         for (key, count) in self.growing {
             let words = key.words.iter().filter(|word| **word != NONE);
             let words = words.map(|word| names.text(*word)).collect();
-            *named.entry(key.measure).or_default().entry(words).or_default() += count;
+            *named
+                .entry(key.measure)
+                .or_default()
+                .entry(words)
+                .or_default() += count;
         }
-        Self { growing: HashMap::new(), named }
+        Self {
+            growing: HashMap::new(),
+            named,
+        }
     }
 
     /// Adds the counts of another row.

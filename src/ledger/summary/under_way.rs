@@ -4,6 +4,7 @@
 //! put in one too many.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use super::tally::Key;
 
@@ -13,7 +14,7 @@ pub(super) struct Copies {
     /// Whose.
     pub(super) subjects: Vec<u128>,
     /// What each of them counts for.
-    pub(super) each: Vec<(Key, u64)>,
+    pub(super) each: Rc<[(Key, u64)]>,
     /// The fate that each of them is counted under, if any.
     pub(super) fate: Option<Key>,
 }
@@ -39,7 +40,11 @@ impl Open {
         for copies in &mut self.copies {
             if let Some(at) = copies.subjects.iter().position(|known| *known == subject) {
                 copies.subjects.swap_remove(at);
-                return Some(Copies { subjects: vec![subject], each: copies.each.clone(), fate: copies.fate });
+                return Some(Copies {
+                    subjects: vec![subject],
+                    each: Rc::clone(&copies.each),
+                    fate: copies.fate,
+                });
             }
         }
         None
@@ -63,7 +68,14 @@ pub(super) struct UnderWay {
 
 impl UnderWay {
     pub(super) fn new(messages_max: usize, copies_max: usize) -> Self {
-        Self { by_id: HashMap::new(), by_age: BTreeMap::new(), next: 0, copies: 0, messages_max, copies_max }
+        Self {
+            by_id: HashMap::new(),
+            by_age: BTreeMap::new(),
+            next: 0,
+            copies: 0,
+            messages_max,
+            copies_max,
+        }
     }
 
     pub(super) fn take(&mut self, id: &str) -> Option<Open> {
@@ -81,7 +93,9 @@ impl UnderWay {
         self.next += 1;
         let mut gone = Vec::new();
         while self.by_id.len() > self.messages_max || self.copies > self.copies_max {
-            let Some((_, oldest)) = self.by_age.first_key_value() else { break };
+            let Some((_, oldest)) = self.by_age.first_key_value() else {
+                break;
+            };
             let oldest = oldest.clone();
             gone.extend(self.take(&oldest));
         }
@@ -99,7 +113,9 @@ impl UnderWay {
             .filter(|(_, (_, open))| seqs.contains(&open.seq))
             .map(|(id, _)| id.clone())
             .collect();
-        ids.into_iter().filter_map(|id| self.take(&id).map(|open| (id, open))).collect()
+        ids.into_iter()
+            .filter_map(|id| self.take(&id).map(|open| (id, open)))
+            .collect()
     }
 
     pub(super) fn take_all(&mut self) -> Vec<Open> {
