@@ -13,6 +13,7 @@ use tokio::time::{timeout, timeout_at};
 use super::consent::failure;
 use super::{Exit, Failure, log};
 use crate::config::{Config, File, load};
+use crate::consent::Profiles;
 use crate::ledger::{Ledger, LedgerError, StartFacts, StreamShadow};
 use crate::next_hop::NextHop;
 use crate::pixel::Rules;
@@ -115,11 +116,13 @@ pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
     let rules = Rules::built_in()
         .without(&file.rules.disabled)
         .map_err(|error| Failure::new(Exit::Config, error))?;
+    let profiles = Profiles::built_in().map_err(|error| Failure::new(Exit::Config, error))?;
     Ok(Examiner {
         name: file.server.name.clone(),
         settings: file.relay.clone(),
         stops: file.stops,
         streams: Streams::new(file.streams.clone()),
+        profiles: Arc::new(profiles),
         rules: Arc::new(rules),
         rules_disabled: file.rules.disabled.clone(),
         register: Arc::new(register),

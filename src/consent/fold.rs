@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::contact::ContactFacts;
+use super::form::Scope;
 use super::purpose::Purpose;
 use super::record::{Change, ChangeKind, Effect, ProofId};
 use super::words::words;
@@ -48,7 +50,7 @@ impl From<ChangeKind> for State {
 }
 
 /// The record that decides one purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// What it says.
     pub state: State,
@@ -56,6 +58,30 @@ pub struct Entry {
     pub at: Timestamp,
     /// Its name.
     pub proof: ProofId,
+    /// Who was named to the person as learning of the opens (D19); of a grant only.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub shown: BTreeSet<String>,
+    /// Whether it is part of one yes to more than the pixel (F20); not every country's law takes that for consent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub combined: bool,
+}
+
+impl Entry {
+    /// What a change that counts from `at` says of each purpose it reaches.
+    pub fn of(change: &Change, at: Timestamp) -> Self {
+        let granted = change.said.kind == ChangeKind::Granted;
+        let form = &change.said.form;
+        Self {
+            state: change.said.kind.into(),
+            at,
+            proof: change.id,
+            shown: match granted {
+                true => form.controllers_shown.clone(),
+                false => BTreeSet::new(),
+            },
+            combined: granted && form.scope == Some(Scope::CombinedPersonalised),
+        }
+    }
 }
 
 /// Where one person stands with one controller. Empty means unknown, which permits nothing.
@@ -63,6 +89,9 @@ pub struct Entry {
 pub struct Standing {
     entries: BTreeMap<Purpose, Entry>,
     claims: BTreeSet<Purpose>,
+    /// What is known of the address beside its owner's will.
+    #[serde(skip_serializing_if = "ContactFacts::is_empty")]
+    pub contact: ContactFacts,
 }
 
 impl Standing {
@@ -76,7 +105,17 @@ impl Standing {
             .into_iter()
             .filter(|purpose| !entries.contains_key(purpose))
             .collect();
-        Self { entries, claims }
+        Self {
+            entries,
+            claims,
+            contact: ContactFacts::default(),
+        }
+    }
+
+    /// The same with what is known of the address.
+    #[must_use]
+    pub fn with_contact(self, contact: ContactFacts) -> Self {
+        Self { contact, ..self }
     }
 
     /// The record that decides this purpose, if there is one.
@@ -107,7 +146,7 @@ impl Standing {
         self.claims.iter().copied()
     }
 
-    /// Whether nothing at all is recorded.
+    /// Whether nothing at all is recorded of the person's will.
     pub fn is_unknown(&self) -> bool {
         self.entries.is_empty() && self.claims.is_empty()
     }
@@ -122,20 +161,14 @@ pub fn fold(changes: &[Change]) -> Standing {
             Effect::Void => {}
             Effect::Claim => claims.extend(change.reach()),
             Effect::From(at) => {
-                let entry = Entry {
-                    state: change.kind.into(),
-                    at,
-                    proof: change.id,
-                };
+                let entry = Entry::of(change, at);
                 for purpose in change.reach() {
-                    entries
-                        .entry(purpose)
-                        .and_modify(|held| {
-                            if prevails(&entry, held) {
-                                *held = entry;
-                            }
-                        })
-                        .or_insert(entry);
+                    let prevails = entries
+                        .get(&purpose)
+                        .is_none_or(|held| prevails(&entry, held));
+                    if prevails {
+                        entries.insert(purpose, entry.clone());
+                    }
                 }
             }
         }

@@ -53,6 +53,12 @@ words! {
         PurposeMissing = "purpose_missing",
         /// Nobody declared what the tracker is for, and not every purpose is consented to (D2).
         Undeclared = "undeclared",
+        /// The person was not told of the partner who would learn of the opens (D19).
+        PartnerNotShown = "partner_not_shown",
+        /// Many people read at this address: one of them cannot consent for the others (D25).
+        ListAddress = "list_address",
+        /// One yes to more than the pixel, which the profile does not take for consent (F20).
+        ConsentScope = "consent_scope",
         /// The mail has no link to withdraw the consent it relies on (D10).
         NoWithdrawalLink = "no_withdrawal_link",
         /// It may only stay reduced or counted, behind the gate.

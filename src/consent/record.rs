@@ -9,21 +9,24 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use ring::digest;
-use serde::{Serialize, Serializer};
-use thiserror::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::form::{Form, Scope};
+use super::hex;
 use super::purpose::Purpose;
-use super::subject::{Subject, write_hex};
+use super::subject::Subject;
+use super::text::check_text;
+pub use super::text::{
+    ADDRESS_OCTETS_MAX, AddressProblem, CONTROLLER_OCTETS_MAX, Refusal, TextProblem, check_address,
+    check_controller,
+};
 use super::words::words;
 
-/// Longest controller name, in octets.
-pub const CONTROLLER_OCTETS_MAX: usize = 128;
-/// Longest channel, in octets.
-pub const CHANNEL_OCTETS_MAX: usize = 64;
-/// Longest wording version, in octets.
-pub const WORDING_VERSION_OCTETS_MAX: usize = 128;
-/// Longest address: a path of RFC 5321 4.5.3.1.3 with room for UTF-8 (RFC 6531).
-pub const ADDRESS_OCTETS_MAX: usize = 320;
+/// Longest note of where a record came from, in octets.
+pub const SOURCE_OCTETS_MAX: usize = 128;
+/// The purposes that one combined yes may reach; never profiles outside mail, never fraud (law.md Q4).
+const COMBINED: [Purpose; 2] = [Purpose::CampaignPerformance, Purpose::Personalisation];
+
 /// How far the clock of whoever dates a change may be ahead of ours.
 pub const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
@@ -41,35 +44,6 @@ words! {
         /// The person's record is gone; what stays is that it is (D22).
         Erased = "erased",
     }
-}
-
-words! {
-    /// Whose mailbox an address is (D25).
-    AddressKind, "address kind", {
-        /// One person's.
-        Personal = "personal",
-        /// A function's, such as `info@`.
-        Role = "role",
-        /// Many subscribers'.
-        List = "list",
-    }
-}
-
-/// What a contact record says: when an address was collected and what its owner was told (D8).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Contact {
-    /// When the address was collected; missing means new.
-    pub collected_at: Option<Timestamp>,
-    /// When the person was informed.
-    pub informed_at: Option<Timestamp>,
-    /// Version of the notice.
-    pub notice: Option<String>,
-    /// The purposes that the notice named.
-    pub informed_purposes: BTreeSet<Purpose>,
-    /// ISO 3166 country of the person.
-    pub country: Option<String>,
-    /// Whose mailbox it is.
-    pub address_kind: Option<AddressKind>,
 }
 
 /// Name of a record: a hash of whose it is and what it says, so that the same content is the same record wherever and
@@ -91,7 +65,7 @@ impl ProofId {
 
 impl fmt::Display for ProofId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(formatter, self.0.iter())
+        hex::write(formatter, self.0.iter())
     }
 }
 
@@ -107,63 +81,58 @@ impl Serialize for ProofId {
     }
 }
 
+impl<'de> Deserialize<'de> for ProofId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let digits = String::deserialize(deserializer)?;
+        hex::read(&digits)
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("not the 32 hex digits of a record's name"))
+    }
+}
+
+impl std::str::FromStr for ProofId {
+    type Err = TextProblem;
+
+    fn from_str(digits: &str) -> Result<Self, TextProblem> {
+        hex::read(digits).map(Self).ok_or(TextProblem::NotHex)
+    }
+}
+
 /// What somebody says about one person's will, before it is received.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Assertion {
     /// What it does.
+    #[serde(rename = "state")]
     pub kind: ChangeKind,
     /// To which purposes; none on a restriction means all, none on a grant makes it a claim.
     pub purposes: BTreeSet<Purpose>,
     /// When the person acted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// By which way: a form, a link in a mail, the telephone.
-    pub channel: Option<String>,
-    /// Which wording the person saw.
-    pub wording_version: Option<String>,
-    /// SHA-256 of that wording.
-    pub wording_sha256: Option<[u8; 32]>,
-}
-
-/// Why an assertion cannot become a record. Whoever wrote it is to blame; permanent, but for `InTheFuture`.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// A grant dated later than its receipt (DESIGN 5).
-    #[error("`at` is {at}, more than 5 minutes after receipt: a grant cannot come from the future")]
-    InTheFuture {
-        /// The date it bears.
-        at: Timestamp,
-    },
-    /// A text that is empty, too long, or holds what it may not.
-    #[error("`{field}` {problem}")]
-    Text {
-        /// The field.
-        field: &'static str,
-        /// What is wrong with it.
-        problem: TextProblem,
-    },
-}
-
-/// What is wrong with a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum TextProblem {
-    /// Empty is neither given nor left out.
-    #[error("is empty: name it or leave it out")]
-    Empty,
-    /// Past its limit.
-    #[error("is longer than {limit} octets")]
-    TooLong {
-        /// The limit, in octets.
-        limit: usize,
-    },
-    /// A control character.
-    #[error("holds a control character")]
-    Control,
-    /// It looks like an address, which stands in clear nowhere.
-    #[error("holds `@`: an address may not stand in clear here")]
-    AddressInClear,
+    /// By which form.
+    #[serde(flatten)]
+    pub form: Form,
+    /// The record that this one takes the place of, as whoever wrote it says; it decides nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<ProofId>,
+    /// Where it came from, e.g. an import and its row. Not part of what it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 impl Assertion {
+    /// One that says nothing but this.
+    pub fn new(kind: ChangeKind) -> Self {
+        Self {
+            kind,
+            purposes: BTreeSet::new(),
+            at: None,
+            form: Form::default(),
+            supersedes: None,
+            source: None,
+        }
+    }
+
     /// Whether it would be a proof (F25).
     pub fn is_proven(&self) -> bool {
         self.missing_for_proof().is_none()
@@ -173,9 +142,9 @@ impl Assertion {
     pub fn missing_for_proof(&self) -> Option<&'static str> {
         [
             ("at", self.at.is_some()),
-            ("channel", self.channel.is_some()),
-            ("wording_version", self.wording_version.is_some()),
-            ("wording_sha256", self.wording_sha256.is_some()),
+            ("channel", self.form.channel.is_some()),
+            ("wording_version", self.form.wording_version.is_some()),
+            ("wording_sha256", self.form.wording_sha256.is_some()),
             ("purposes", !self.purposes.is_empty()),
         ]
         .into_iter()
@@ -183,21 +152,15 @@ impl Assertion {
     }
 
     /// Checks everything that does not depend on when it is received.
+    ///
+    /// # Errors
+    /// Names the first field that cannot stand in a record.
     pub fn check(&self) -> Result<(), Refusal> {
-        let texts = [
-            ("channel", &self.channel, CHANNEL_OCTETS_MAX),
-            (
-                "wording_version",
-                &self.wording_version,
-                WORDING_VERSION_OCTETS_MAX,
-            ),
-        ];
-        for (field, text, limit) in texts {
-            if let Some(text) = text {
-                check_text(field, text, limit)?;
-            }
+        self.form.check()?;
+        match &self.source {
+            Some(source) => check_text("source", source, SOURCE_OCTETS_MAX),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The refusal that receipt at this moment would meet for its date: a grant, proven or claimed,
@@ -206,13 +169,33 @@ impl Assertion {
         let recorded_at = to_microsecond(recorded_at);
         match (self.kind, self.at.map(to_microsecond)) {
             (ChangeKind::Granted, Some(at)) if is_ahead(at, recorded_at) => {
-                Some(Refusal::InTheFuture { at })
+                Some(Refusal::InTheFuture { field: "at", at })
             }
             _ => None,
         }
     }
 
+    /// Hash of what it says, whoever it is about: the same content about the same person is the same record.
+    pub fn content(&self) -> [u8; 32] {
+        let purposes: Vec<&str> = self.purposes.iter().map(|word| word.as_str()).collect();
+        let at = self.at.map(|at| to_microsecond(at).as_microsecond());
+        let mut fields = vec![
+            ("state", Some(self.kind.as_str().as_bytes().to_vec())),
+            ("purposes", Some(purposes.join(" ").into_bytes())),
+            ("at", at.map(|at| at.to_string().into_bytes())),
+            (
+                "supersedes",
+                self.supersedes.map(|id| id.as_bytes().to_vec()),
+            ),
+        ];
+        fields.extend(self.form.fields());
+        content_of("pixelgate change 2", &fields)
+    }
+
     /// Receives it: from now on it is a record.
+    ///
+    /// # Errors
+    /// When it cannot be one.
     pub fn received(self, subject: &Subject, recorded_at: Timestamp) -> Result<Change, Refusal> {
         self.check()?;
         // To the microsecond, which is what the register holds: a record read back is the record that was written.
@@ -220,18 +203,15 @@ impl Assertion {
         if let Some(refusal) = self.ahead_of(recorded_at) {
             return Err(refusal);
         }
-        let mut change = Change {
-            id: ProofId([0; 16]),
-            kind: self.kind,
-            purposes: self.purposes,
+        let said = Self {
             at: self.at.map(to_microsecond),
-            recorded_at,
-            channel: self.channel,
-            wording_version: self.wording_version,
-            wording_sha256: self.wording_sha256,
+            ..self
         };
-        change.id = change.name(subject);
-        Ok(change)
+        Ok(Change {
+            id: name_of(subject, &said.content()),
+            recorded_at,
+            said,
+        })
     }
 }
 
@@ -240,21 +220,11 @@ impl Assertion {
 pub struct Change {
     /// Its name.
     pub id: ProofId,
-    /// What it does.
-    pub kind: ChangeKind,
-    /// To which purposes; none on a restriction means all.
-    pub purposes: BTreeSet<Purpose>,
-    /// When the person acted, as asserted.
-    pub at: Option<Timestamp>,
     /// When it was first received.
     pub recorded_at: Timestamp,
-    /// By which way.
-    pub channel: Option<String>,
-    /// Which wording the person saw.
-    pub wording_version: Option<String>,
-    /// SHA-256 of that wording.
-    #[serde(serialize_with = "optional_hex")]
-    pub wording_sha256: Option<[u8; 32]>,
+    /// What it says.
+    #[serde(flatten)]
+    pub said: Assertion,
 }
 
 /// From when a change counts.
@@ -271,18 +241,15 @@ pub enum Effect {
 impl Change {
     /// Whether it has all that makes a proof.
     pub fn is_proven(&self) -> bool {
-        self.at.is_some()
-            && self.channel.is_some()
-            && self.wording_version.is_some()
-            && self.wording_sha256.is_some()
-            && !self.purposes.is_empty()
+        self.said.is_proven()
     }
 
     /// From when it counts (DESIGN 5). A person may restrict without proving anything: a restriction always counts, from
     /// its first receipt where its date is missing or lies ahead.
     pub fn effect(&self) -> Effect {
-        let ahead = self.at.is_some_and(|at| is_ahead(at, self.recorded_at));
-        match (self.kind, self.at) {
+        let at = self.said.at;
+        let ahead = at.is_some_and(|at| is_ahead(at, self.recorded_at));
+        match (self.said.kind, at) {
             (ChangeKind::Granted, _) if !self.is_proven() => Effect::Claim,
             (ChangeKind::Granted, _) if ahead => Effect::Void,
             (_, Some(at)) if !ahead => Effect::From(at),
@@ -290,133 +257,64 @@ impl Change {
         }
     }
 
-    /// The purposes it reaches. Erasure and a restriction that names none reach all of them.
+    /// The purposes it reaches. Erasure and a restriction that names none reach all of them; a combined yes reaches no
+    /// further than what it may be combined with.
     pub fn reach(&self) -> Vec<Purpose> {
-        match self.kind {
+        let named = || self.said.purposes.iter().copied();
+        match self.said.kind {
             ChangeKind::Erased => Purpose::ALL.to_vec(),
-            _ if !self.purposes.is_empty() => self.purposes.iter().copied().collect(),
+            ChangeKind::Granted if self.said.form.scope == Some(Scope::CombinedPersonalised) => {
+                named()
+                    .filter(|purpose| COMBINED.contains(purpose))
+                    .collect()
+            }
+            _ if !self.said.purposes.is_empty() => named().collect(),
             ChangeKind::Granted => Purpose::CONSENT.to_vec(),
             ChangeKind::Refused | ChangeKind::Withdrawn | ChangeKind::Objected => {
                 Purpose::ALL.to_vec()
             }
         }
     }
-
-    /// SHA-256 over every field but `recorded_at`, each with its length before it so that no two contents run together.
-    fn name(&self, subject: &Subject) -> ProofId {
-        let mut context = digest::Context::new(&digest::SHA256);
-        let purposes: Vec<&str> = self.purposes.iter().map(|word| word.as_str()).collect();
-        let at = self.at.map(|at| at.as_microsecond().to_string());
-        let fields: [Option<&[u8]>; 8] = [
-            Some(b"pixelgate change 1"),
-            Some(subject.as_bytes()),
-            Some(self.kind.as_str().as_bytes()),
-            Some(&purposes.join(" ").into_bytes()),
-            at.as_deref().map(str::as_bytes),
-            self.channel.as_deref().map(str::as_bytes),
-            self.wording_version.as_deref().map(str::as_bytes),
-            self.wording_sha256.as_ref().map(<[u8; 32]>::as_slice),
-        ];
-        for field in fields {
-            // u64::MAX octets cannot be written, so it can stand for "left out".
-            let octets = field.map_or(u64::MAX, |field| field.len() as u64);
-            context.update(&octets.to_be_bytes());
-            context.update(field.unwrap_or_default());
-        }
-        let mut id = [0; 16];
-        for (octet, from) in id.iter_mut().zip(context.finish().as_ref()) {
-            *octet = *from;
-        }
-        ProofId(id)
-    }
 }
 
-/// Whether a controller's name can stand in files, ledger and subject (no NUL, see [`Subject`]).
-pub fn check_controller(controller: &str) -> Result<(), Refusal> {
-    check_text("controller", controller, CONTROLLER_OCTETS_MAX)
-}
-
-/// Whether this can be an address in a list. What a client puts on the wire is judged elsewhere.
-pub fn check_address(address: &str) -> Result<(), AddressProblem> {
-    let address = address.trim();
-    if address.len() > ADDRESS_OCTETS_MAX {
-        return Err(AddressProblem::TooLong);
-    }
-    if address.chars().any(char::is_control) {
-        return Err(AddressProblem::Control);
-    }
-    let (local, domain) = address.rsplit_once('@').ok_or(AddressProblem::NoAt)?;
-    if local.is_empty() || domain.is_empty() {
-        return Err(AddressProblem::HalfEmpty);
-    }
-    let quoted = local.len() >= 2 && local.starts_with('"') && local.ends_with('"');
-    // `Anna <anna@example.net>` and `a@x, b@y` are lists, not an address; taken as one they would name nobody.
-    let strange = |text: &str| {
-        text.chars()
-            .any(|c| c.is_whitespace() || "<>,;".contains(c))
+/// SHA-256 over named fields, each with its length before it so that no two contents run together.
+pub(super) fn content_of(what: &str, fields: &[(&'static str, Option<Vec<u8>>)]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    let mut add = |octets: Option<&[u8]>| {
+        // u64::MAX octets cannot be written, so it can stand for "left out".
+        let length = octets.map_or(u64::MAX, |octets| octets.len() as u64);
+        context.update(&length.to_be_bytes());
+        context.update(octets.unwrap_or_default());
     };
-    if strange(domain) || (!quoted && (strange(local) || local.contains('@'))) {
-        return Err(AddressProblem::Strange);
+    add(Some(what.as_bytes()));
+    for (name, value) in fields {
+        add(Some(name.as_bytes()));
+        add(value.as_deref());
     }
-    Ok(())
+    let mut content = [0; 32];
+    for (octet, from) in content.iter_mut().zip(context.finish().as_ref()) {
+        *octet = *from;
+    }
+    content
 }
 
-/// Why a text is no address. It never quotes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum AddressProblem {
-    /// Past the limit.
-    #[error("`address` is longer than {ADDRESS_OCTETS_MAX} octets")]
-    TooLong,
-    /// A control character.
-    #[error("`address` holds a control character")]
-    Control,
-    /// No `@`.
-    #[error("`address` holds no `@`")]
-    NoAt,
-    /// Nothing before or after the `@`.
-    #[error("`address` has an empty local part or domain")]
-    HalfEmpty,
-    /// A display name, a list, a blank.
-    #[error(
-        "`address` holds a blank, comma, semicolon, angle bracket or second `@`: give one bare address"
-    )]
-    Strange,
+/// The name of a record: whose it is and what it says.
+pub(super) fn name_of(subject: &Subject, content: &[u8; 32]) -> ProofId {
+    let fields = [
+        ("subject", Some(subject.as_bytes().to_vec())),
+        ("content", Some(content.to_vec())),
+    ];
+    let [name @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
+        content_of("pixelgate record 2", &fields);
+    ProofId(name)
 }
 
-fn check_text(field: &'static str, text: &str, limit: usize) -> Result<(), Refusal> {
-    let problem = if text.trim().is_empty() {
-        TextProblem::Empty
-    } else if text.len() > limit {
-        TextProblem::TooLong { limit }
-    } else if text.chars().any(char::is_control) {
-        TextProblem::Control
-    } else if text.contains('@') {
-        TextProblem::AddressInClear
-    } else {
-        return Ok(());
-    };
-    Err(Refusal::Text { field, problem })
-}
-
-fn is_ahead(at: Timestamp, recorded_at: Timestamp) -> bool {
+pub(super) fn is_ahead(at: Timestamp, recorded_at: Timestamp) -> bool {
     at.duration_since(recorded_at) > CLOCK_TOLERANCE
 }
 
-fn to_microsecond(at: Timestamp) -> Timestamp {
+pub(super) fn to_microsecond(at: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(at.as_microsecond()).unwrap_or(at)
-}
-
-fn optional_hex<S: Serializer>(value: &Option<[u8; 32]>, serializer: S) -> Result<S::Ok, S::Error> {
-    struct Hex<'a>(&'a [u8; 32]);
-    impl fmt::Display for Hex<'_> {
-        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write_hex(formatter, self.0.iter())
-        }
-    }
-    match value {
-        Some(octets) => serializer.collect_str(&Hex(octets)),
-        None => serializer.serialize_none(),
-    }
 }
 
 #[cfg(test)]

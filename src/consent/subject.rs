@@ -9,6 +9,8 @@ use std::fmt;
 use ring::hmac;
 use serde::{Serialize, Serializer};
 
+use super::hex;
+
 /// Octets of a look-up key.
 pub const KEY_OCTETS: usize = 32;
 
@@ -70,7 +72,7 @@ impl Subject {
 /// The first 16 octets in hex: enough to be unique, as it stands in ledger and logs.
 impl fmt::Display for Subject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(formatter, self.0.iter().take(16))
+        hex::write(formatter, self.0.iter().take(16))
     }
 }
 
@@ -84,15 +86,6 @@ impl Serialize for Subject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
-}
-
-pub(super) fn write_hex<'a>(
-    formatter: &mut fmt::Formatter<'_>,
-    octets: impl Iterator<Item = &'a u8>,
-) -> fmt::Result {
-    octets
-        .into_iter()
-        .try_for_each(|octet| write!(formatter, "{octet:02x}"))
 }
 
 /// The form of an address under which consent is looked up; the address on the wire is never changed.

@@ -7,13 +7,12 @@
 use std::fs::{DirBuilder, Metadata, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::RegisterError;
-use super::keys::Keys;
+use super::keys::{KeyRing, inscribe};
 
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;
@@ -26,7 +25,7 @@ const STATEMENTS_MAX: usize = 32;
 #[derive(Debug)]
 pub(super) struct Database {
     pub(super) path: PathBuf,
-    pub(super) keys: Arc<Keys>,
+    pub(super) keys: KeyRing,
     pub(super) read_wait: Duration,
     pub(super) write_wait: Duration,
 }
@@ -68,12 +67,7 @@ impl Database {
             transaction.execute_batch(SCHEMA)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            for fingerprint in self.keys.fingerprints() {
-                transaction.execute(
-                    "INSERT INTO fingerprints (kind, generation, fingerprint) VALUES (?1, ?2, ?3)",
-                    params![fingerprint.kind, fingerprint.generation, fingerprint.hex],
-                )?;
-            }
+            inscribe(&transaction, &self.keys.now())?;
         }
         transaction.commit()?;
         self.recognise(&writing.connection)?;
@@ -171,26 +165,7 @@ impl Database {
                 problem,
             });
         }
-        for ours in self.keys.fingerprints() {
-            let theirs: Option<String> = connection
-                .query_row(
-                    "SELECT fingerprint FROM fingerprints WHERE kind = ?1 AND generation = ?2",
-                    params![ours.kind, ours.generation],
-                    |row| row.get(0),
-                )
-                .optional()?;
-            if theirs.as_ref() != Some(&ours.hex) {
-                return Err(RegisterError::OtherKey {
-                    path: self.path.clone(),
-                    keys: self.keys.directory().to_owned(),
-                    kind: ours.kind,
-                    generation: ours.generation,
-                    theirs: theirs.unwrap_or_else(|| "none".to_owned()),
-                    ours: ours.hex.clone(),
-                });
-            }
-        }
-        Ok(())
+        self.keys.recognise(connection)
     }
 
     fn file(&self, source: std::io::Error) -> RegisterError {

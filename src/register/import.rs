@@ -17,7 +17,7 @@ use super::keys::from_hex;
 use super::writer::{Recorded, Row, write_changes};
 use super::{Register, RegisterError};
 use crate::consent::record::{check_address, check_controller};
-use crate::consent::{Assertion, ChangeKind, Refusal};
+use crate::consent::{Assertion, ChangeKind, Form, Refusal};
 
 /// The longest line, in octets.
 pub const LINE_OCTETS_MAX: usize = 16 * 1024;
@@ -273,14 +273,19 @@ fn parse_line(octets: &[u8]) -> Result<Row, String> {
             .map_err(|error: crate::consent::UnknownWord| format!("`state`: {error}"))?,
         purposes: purposes(line.purposes)?,
         at: text("at", line.at)?.map(|at| moment(&at)).transpose()?,
-        channel: text("channel", line.channel)?,
-        wording_version: text("wording_version", line.wording_version)?,
-        wording_sha256: text("wording_sha256", line.wording_sha256)?
-            .map(|digits| {
-                from_hex::<32>(&digits)
-                    .ok_or_else(|| "`wording_sha256` is not 64 hex digits".to_owned())
-            })
-            .transpose()?,
+        form: Form {
+            channel: text("channel", line.channel)?,
+            wording_version: text("wording_version", line.wording_version)?,
+            wording_sha256: text("wording_sha256", line.wording_sha256)?
+                .map(|digits| {
+                    from_hex::<32>(&digits)
+                        .ok_or_else(|| "`wording_sha256` is not 64 hex digits".to_owned())
+                })
+                .transpose()?,
+            ..Form::default()
+        },
+        supersedes: None,
+        source: None,
     };
     assertion.check().map_err(|refusal| refusal.to_string())?;
     Ok(Row {

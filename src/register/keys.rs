@@ -1,29 +1,40 @@
-//! The keys: one under which people are looked up, one under which addresses are sealed, one for hashes in the ledger.
+//! The keys: under which people are looked up, addresses are sealed, the chain is bound, what is kept of the erased is
+//! sealed, and hashes in the ledger are made.
 //!
-//! They lie in a directory of their own (0700), one line a file (0600), made at first start and never shown. It must
-//! never know what is in the register, beyond the fingerprints by which a register tells its own keys from others.
-//! A key that others can read, or a file that is no key, is refused: a leaked look-up key undoes every hash.
+//! They lie in a directory of their own (0700), one line a file (0600), made at first start and never shown. Look-up and
+//! sealing key have generations; which of them is the current one is what the *register* says, never what lies in the
+//! directory: the file of a rotation that was not committed is no current key. It must never know what is in the
+//! register, beyond the fingerprints by which a register tells its own keys from others. A key that others can read, or
+//! a file that is no key, is refused: a leaked look-up key undoes every hash.
 
+mod file;
+mod follow;
+mod identity;
+
+use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use ring::digest;
 use ring::hmac;
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::seal::SealKey;
-use crate::consent::{LookupKey, Subject};
+pub(super) use file::{from_hex, hex};
+pub(super) use follow::{KeyRing, inscribe};
+pub use identity::Identity;
 
-const KEY_OCTETS: usize = 32;
-/// The longest key file: a name, a blank, 64 hex digits, a line end.
-const FILE_OCTETS_MAX: u64 = 256;
+use super::seal::{SealKey, Seals};
+use crate::consent::{LookupKey, Subject};
+use file::Value;
+
 /// The generation that is made at first start.
 const FIRST_GENERATION: u32 = 1;
+/// The most generations of one kind that may lie in the directory: each costs every look-up one more question.
+pub const GENERATIONS_MAX: usize = 16;
 
 /// `[keys]` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,36 +83,136 @@ pub enum KeysError {
         /// The name that should stand first.
         name: String,
     },
+    /// Its name is almost that of a key.
+    #[error(
+        "{path} is not the name of a key: they are `lookup-N.key` and `seal-N.key` with N from 1 without leading zeros, \
+         `chain-1.key`, `defence-1.key` and `ledger-1.key`"
+    )]
+    Misnamed {
+        /// Which.
+        path: PathBuf,
+    },
+    /// More generations than are looked up.
+    #[error(
+        "{directory} has more than {GENERATIONS_MAX} {kind} keys: move those that the last rotation said may go elsewhere"
+    )]
+    TooMany {
+        /// Where.
+        directory: PathBuf,
+        /// Of which kind.
+        kind: &'static str,
+    },
+    /// It is needed and not there.
+    #[error("{path} is not there: put it back from the backup")]
+    Missing {
+        /// Which.
+        path: PathBuf,
+    },
     /// The system has no random numbers.
     #[error("no random numbers from the system")]
     Random,
 }
 
-/// All keys of one installation.
-pub struct Keys {
-    directory: PathBuf,
-    lookup: LookupKey,
-    seal: SealKey,
-    ledger: hmac::Key,
-    fingerprints: Vec<Fingerprint>,
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// People are looked up under it.
+    Lookup,
+    /// Addresses are sealed under it.
+    Seal,
+    /// The register's chain is bound by it.
+    Chain,
+    /// What is kept of the erased is sealed under it.
+    Defence,
+    /// Hashes in the ledger are made under it.
+    Ledger,
+}
+
+impl Kind {
+    const ALL: [Self; 5] = [
+        Self::Lookup,
+        Self::Seal,
+        Self::Chain,
+        Self::Defence,
+        Self::Ledger,
+    ];
+
+    /// The word in file names and texts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lookup => "lookup",
+            Self::Seal => "seal",
+            Self::Chain => "chain",
+            Self::Defence => "defence",
+            Self::Ledger => "ledger",
+        }
+    }
+
+    /// Whether it has generations.
+    pub fn rotates(self) -> bool {
+        matches!(self, Self::Lookup | Self::Seal)
+    }
+
+    /// Whether the register holds its fingerprint. The ledger's hashes are the ledger's.
+    fn is_of_the_register(self) -> bool {
+        self != Self::Ledger
+    }
+}
+
+/// Which generation is the current one, by what a register says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Generations {
+    /// Of the look-up key.
+    pub lookup: u32,
+    /// Of the sealing key.
+    pub seal: u32,
 }
 
 /// How a register recognises a key without holding it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fingerprint {
-    pub(super) kind: &'static str,
+    pub(super) kind: Kind,
     pub(super) generation: u32,
     pub(super) hex: String,
 }
 
+/// All keys of one installation. Cheap to clone.
+#[derive(Clone)]
+pub struct Keys {
+    held: Arc<Held>,
+    current: Generations,
+    lookup: LookupKey,
+    /// The other look-up keys, from new to old: rows that a rotation has not reached stand under one of them.
+    others: Arc<[LookupKey]>,
+    seal: Seals,
+}
+
+/// What lies in the directory.
+struct Held {
+    directory: PathBuf,
+    lookup: BTreeMap<u32, LookupKey>,
+    seal: Arc<BTreeMap<u32, SealKey>>,
+    chain: hmac::Key,
+    defence: SealKey,
+    ledger: hmac::Key,
+    fingerprints: Vec<Fingerprint>,
+}
+
 impl fmt::Debug for Keys {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Keys({})", self.directory.display())
+        write!(
+            formatter,
+            "Keys({}, lookup {}, seal {})",
+            self.held.directory.display(),
+            self.current.lookup,
+            self.current.seal
+        )
     }
 }
 
 impl Keys {
-    /// Reads the keys of a directory, making directory and keys where they are missing.
+    /// Reads the keys of a directory, making directory and first keys where they are missing. Until a register has said
+    /// which generation is current (`Register::open`, then `Register::keys`), the newest is taken for it.
     ///
     /// # Errors
     /// When a file cannot be read or made, is no key, or is open to others.
@@ -115,43 +226,135 @@ impl Keys {
             .mode(0o700)
             .create(directory)
             .map_err(at)?;
-        let mode = directory.metadata().map_err(at)?.permissions().mode() & 0o7777;
-        // Who may write to the directory may put another key in place.
-        if mode & 0o022 != 0 {
-            return Err(KeysError::Exposed {
-                path: directory.to_owned(),
-                mode,
-                wanted: 0o700,
-            });
+        is_ours_alone(directory)?;
+        for kind in Kind::ALL {
+            if file::generations(directory, kind)?.is_empty() {
+                // Of two processes that start at once one makes it, and its key is the one that both read below.
+                file::make(directory, kind, FIRST_GENERATION)?;
+            }
         }
+        Self::read(directory)
+    }
+
+    /// The same directory read again; nothing is made.
+    ///
+    /// # Errors
+    /// As `open`, and when a key has gone.
+    pub(super) fn read_again(&self) -> Result<Self, KeysError> {
+        is_ours_alone(self.directory())?;
+        Self::read(self.directory())
+    }
+
+    fn read(directory: &Path) -> Result<Self, KeysError> {
         let mut fingerprints = Vec::new();
-        let mut open = |kind: &'static str| {
-            let value = load_or_make(directory, kind)?;
-            fingerprints.push(Fingerprint {
-                kind,
-                generation: FIRST_GENERATION,
-                hex: fingerprint(kind, &value),
-            });
-            Ok(value)
+        let mut values = BTreeMap::new();
+        for kind in Kind::ALL {
+            for generation in file::generations(directory, kind)? {
+                // Gone since the directory was listed: as if it had not been there.
+                let Some(value) = file::load(directory, kind, generation)? else {
+                    continue;
+                };
+                if kind.is_of_the_register() {
+                    fingerprints.push(Fingerprint {
+                        kind,
+                        generation,
+                        hex: file::fingerprint(kind, &value),
+                    });
+                }
+                values.insert((kind, generation), value);
+            }
+        }
+        let of = |wanted: Kind| {
+            values
+                .iter()
+                .filter(move |((kind, _), _)| *kind == wanted)
+                .map(|((_, generation), value)| (*generation, value))
         };
-        let lookup = open("lookup")?;
-        let seal = open("seal")?;
-        let ledger = load_or_make(directory, "ledger")?;
-        Ok(Self {
+        let seal = of(Kind::Seal)
+            .map(|(generation, value)| Ok((generation, seal_key(generation, value)?)))
+            .collect::<Result<_, KeysError>>()?;
+        let single = |kind: Kind| {
+            values
+                .get(&(kind, FIRST_GENERATION))
+                .ok_or_else(|| missing(directory, kind, FIRST_GENERATION))
+        };
+        let newest = |kind: Kind| {
+            of(kind)
+                .last()
+                .map(|(generation, _)| generation)
+                .ok_or_else(|| missing(directory, kind, FIRST_GENERATION))
+        };
+        let newest = Generations {
+            lookup: newest(Kind::Lookup)?,
+            seal: newest(Kind::Seal)?,
+        };
+        let held = Held {
             directory: directory.to_owned(),
-            lookup: LookupKey::new(&lookup),
-            seal: SealKey::new(FIRST_GENERATION, &seal).ok_or(KeysError::Random)?,
-            ledger: hmac::Key::new(hmac::HMAC_SHA256, &ledger),
+            lookup: of(Kind::Lookup)
+                .map(|(generation, value)| (generation, LookupKey::new(value)))
+                .collect(),
+            seal: Arc::new(seal),
+            chain: hmac::Key::new(hmac::HMAC_SHA256, single(Kind::Chain)?),
+            defence: seal_key(FIRST_GENERATION, single(Kind::Defence)?)?,
+            ledger: hmac::Key::new(hmac::HMAC_SHA256, single(Kind::Ledger)?),
             fingerprints,
+        };
+        Self::of(Arc::new(held), newest)
+    }
+
+    fn of(held: Arc<Held>, current: Generations) -> Result<Self, KeysError> {
+        let lookup = held
+            .lookup
+            .get(&current.lookup)
+            .ok_or_else(|| missing(&held.directory, Kind::Lookup, current.lookup))?;
+        let others = held
+            .lookup
+            .iter()
+            .rev()
+            .filter(|(generation, _)| **generation != current.lookup)
+            .map(|(_, key)| key);
+        let (lookup, others) = (lookup.clone(), others.cloned().collect());
+        let seal = Seals::new(Arc::clone(&held.seal), current.seal)
+            .ok_or_else(|| missing(&held.directory, Kind::Seal, current.seal))?;
+        Ok(Self {
+            held,
+            current,
+            lookup,
+            others,
+            seal,
         })
     }
 
-    /// The look-up key.
+    /// The same keys, with these generations as the current ones.
+    ///
+    /// # Errors
+    /// When one of them is not held; names its file.
+    pub(super) fn with_generations(&self, current: Generations) -> Result<Self, KeysError> {
+        Self::of(Arc::clone(&self.held), current)
+    }
+
+    /// The current generations.
+    pub fn generations(&self) -> Generations {
+        self.current
+    }
+
+    /// The current look-up key.
     pub fn lookup(&self) -> &LookupKey {
         &self.lookup
     }
 
-    /// The subject of an address for a controller.
+    /// The subjects of an address for a controller under every look-up key held, the current one first.
+    pub fn identity(&self, controller: &str, address: &str) -> Identity {
+        Identity::of(
+            self.current.lookup,
+            &self.lookup,
+            &self.others,
+            controller,
+            address,
+        )
+    }
+
+    /// The subject of an address for a controller under the current look-up key.
     pub fn subject(&self, controller: &str, address: &str) -> Subject {
         Subject::of(&self.lookup, controller, address)
     }
@@ -159,7 +362,7 @@ impl Keys {
     /// A keyed hash for the ledger, 32 hex digits: of a URL, a Message-ID, a host label. `what` keeps hashes of
     /// different things apart.
     pub fn ledger_hash(&self, what: &str, value: &[u8]) -> String {
-        let mut context = hmac::Context::with_key(&self.ledger);
+        let mut context = hmac::Context::with_key(&self.held.ledger);
         context.update(what.as_bytes());
         context.update(&[0]);
         context.update(value);
@@ -168,137 +371,69 @@ impl Keys {
 
     /// Where they lie.
     pub fn directory(&self) -> &Path {
-        &self.directory
+        &self.held.directory
     }
 
-    pub(super) fn seal(&self) -> &SealKey {
+    /// Seals under the current sealing key, opens under any held.
+    pub(super) fn seal(&self) -> &Seals {
         &self.seal
     }
 
+    /// Under which the register's chain is bound.
+    pub(super) fn chain(&self) -> &hmac::Key {
+        &self.held.chain
+    }
+
+    /// Under which the proof is sealed that past keeps for the erased rested on.
+    pub(super) fn defence(&self) -> &SealKey {
+        &self.held.defence
+    }
+
+    /// Of every key held that a register knows, uncommitted ones included.
     pub(super) fn fingerprints(&self) -> &[Fingerprint] {
-        &self.fingerprints
+        &self.held.fingerprints
+    }
+
+    /// Where the key of this kind and generation lies or would lie.
+    pub fn path(&self, kind: Kind, generation: u32) -> PathBuf {
+        file::path(&self.held.directory, kind, generation)
+    }
+
+    /// Makes the key of a new generation and reads everything again; the current generations stay what they were.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub(super) fn with_new(&self, kind: Kind, generation: u32) -> Result<Self, KeysError> {
+        file::make(self.directory(), kind, generation)?;
+        self.read_again()?.with_generations(self.current)
     }
 }
 
-fn file_name(kind: &str) -> String {
-    format!("{kind}-{FIRST_GENERATION}.key")
-}
-
-/// What stands before the value, so that one key put in another's place is noticed.
-fn line_name(kind: &str) -> String {
-    format!("pixelgate-{kind}-{FIRST_GENERATION}")
-}
-
-fn load_or_make(directory: &Path, kind: &str) -> Result<[u8; KEY_OCTETS], KeysError> {
-    let path = directory.join(file_name(kind));
-    match load(&path, kind)? {
-        Some(value) => Ok(value),
-        None => {
-            make(directory, &path, kind)?;
-            // Read back: another process may have been first, and its key is the one that counts.
-            load(&path, kind)?.ok_or_else(|| KeysError::File {
-                path,
-                source: io::ErrorKind::NotFound.into(),
-            })
-        }
-    }
-}
-
-fn load(path: &Path, kind: &str) -> Result<Option<[u8; KEY_OCTETS]>, KeysError> {
-    let at = |source| KeysError::File {
-        path: path.to_owned(),
+/// Who may write to the directory may put another key in place.
+fn is_ours_alone(directory: &Path) -> Result<(), KeysError> {
+    let metadata = directory.metadata().map_err(|source| KeysError::File {
+        path: directory.to_owned(),
         source,
-    };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(at(error)),
-    };
-    let mode = file.metadata().map_err(at)?.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(KeysError::Exposed {
-            path: path.to_owned(),
-            mode,
-            wanted: 0o600,
-        });
+    })?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o022 == 0 {
+        return Ok(());
     }
-    let mut line = Vec::new();
-    file.take(FILE_OCTETS_MAX)
-        .read_to_end(&mut line)
-        .map_err(at)?;
-    let value = std::str::from_utf8(&line)
-        .ok()
-        .and_then(|line| line.trim_end_matches('\n').strip_prefix(&line_name(kind)))
-        .and_then(|rest| rest.strip_prefix(' '))
-        .and_then(from_hex::<KEY_OCTETS>);
-    match value {
-        Some(value) => Ok(Some(value)),
-        None => Err(KeysError::Malformed {
-            path: path.to_owned(),
-            name: line_name(kind),
-        }),
+    Err(KeysError::Exposed {
+        path: directory.to_owned(),
+        mode,
+        wanted: 0o700,
+    })
+}
+
+fn missing(directory: &Path, kind: Kind, generation: u32) -> KeysError {
+    KeysError::Missing {
+        path: file::path(directory, kind, generation),
     }
 }
 
-/// Written whole under another name, then linked: whoever opens the key finds all of it or nothing, and of two
-/// processes that start at once only one makes it.
-fn make(directory: &Path, path: &Path, kind: &str) -> Result<(), KeysError> {
-    let random = SystemRandom::new();
-    let mut value = [0; KEY_OCTETS];
-    let mut suffix = [0; 8];
-    random.fill(&mut value).map_err(|_| KeysError::Random)?;
-    random.fill(&mut suffix).map_err(|_| KeysError::Random)?;
-    let draft = directory.join(format!(".{}.{}", file_name(kind), hex(suffix.iter())));
-    let written = write_key(
-        &draft,
-        &format!("{} {}\n", line_name(kind), hex(value.iter())),
-    )
-    .and_then(|()| match std::fs::hard_link(&draft, path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    });
-    let removed = std::fs::remove_file(&draft);
-    written
-        .and(removed)
-        .and_then(|()| File::open(directory)?.sync_all())
-        .map_err(|source| KeysError::File {
-            path: path.to_owned(),
-            source,
-        })
-}
-
-fn write_key(path: &Path, line: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(line.as_bytes())?;
-    file.sync_all()
-}
-
-fn fingerprint(kind: &str, value: &[u8; KEY_OCTETS]) -> String {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(b"pixelgate key fingerprint\0");
-    context.update(kind.as_bytes());
-    context.update(&[0]);
-    context.update(value);
-    hex(context.finish().as_ref().iter().take(16))
-}
-
-pub(super) fn hex<'a>(octets: impl Iterator<Item = &'a u8>) -> String {
-    octets.map(|octet| format!("{octet:02x}")).collect()
-}
-
-pub(super) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N || !text.bytes().all(|octet| octet.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut octets = [0; N];
-    for (octet, at) in octets.iter_mut().zip((0..).step_by(2)) {
-        *octet = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
-    }
-    Some(octets)
+fn seal_key(generation: u32, value: &Value) -> Result<SealKey, KeysError> {
+    SealKey::new(generation, value).ok_or(KeysError::Random)
 }
 
 #[cfg(test)]

@@ -1,4 +1,9 @@
+use super::file::make;
 use super::*;
+
+fn current(lookup: u32, seal: u32) -> Generations {
+    Generations { lookup, seal }
+}
 
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o7777
@@ -18,7 +23,16 @@ fn the_first_start_makes_keys_for_the_owner_alone_and_later_ones_find_them() {
         .map(|entry| entry.file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["ledger-1.key", "lookup-1.key", "seal-1.key"]);
+    assert_eq!(
+        names,
+        [
+            "chain-1.key",
+            "defence-1.key",
+            "ledger-1.key",
+            "lookup-1.key",
+            "seal-1.key"
+        ]
+    );
     let second = Keys::open(&directory).unwrap();
     assert_eq!(first.fingerprints(), second.fingerprints());
     assert_eq!(
@@ -61,7 +75,7 @@ fn many_that_start_at_once_agree_on_one_key() {
             .collect()
     });
     assert!(all.windows(2).all(|pair| pair[0] == pair[1]));
-    assert_eq!(directory.read_dir().unwrap().count(), 3, "a draft was left");
+    assert_eq!(directory.read_dir().unwrap().count(), 5, "a draft was left");
 }
 
 #[test]
@@ -112,4 +126,103 @@ fn hex_is_read_strictly() {
     for bad in ["", "0", "00", "000", "00000", "+0+0", "0g00", "ü00"] {
         assert_eq!(from_hex::<2>(bad), None, "{bad}");
     }
+}
+
+#[test]
+fn a_person_is_known_under_every_generation_held_the_current_one_first() {
+    let temporary = tempfile::tempdir().unwrap();
+    let first = Keys::open(temporary.path()).unwrap();
+    let old = first.subject("shop", "a@x");
+    assert_eq!(first.identity("shop", "A@X").all(), [old]);
+    let second = first.with_new(Kind::Lookup, 2).unwrap();
+    // Made, and not yet the current one.
+    assert_eq!(second.generations(), current(1, 1));
+    assert_eq!(second.subject("shop", "a@x"), old);
+    let before = second.identity("shop", "a@x");
+    let after = second.with_generations(current(2, 1)).unwrap();
+    let after = after.identity("shop", "a@x");
+    assert_eq!((before.generation(), after.generation()), (1, 2));
+    assert_eq!(before.all(), [old, after.current()]);
+    assert_eq!(after.all(), [after.current(), old]);
+    assert_ne!(after.current(), old);
+    let third = second.with_new(Kind::Lookup, 3).unwrap();
+    let third = third.with_generations(current(2, 1)).unwrap();
+    let all = third.identity("shop", "a@x");
+    assert_eq!(all.all()[0], after.current());
+    assert_eq!(all.all()[2], old);
+}
+
+#[test]
+fn a_generation_may_be_missing_below_another_and_is_not_made_anew() {
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = temporary.path();
+    Keys::open(directory)
+        .unwrap()
+        .with_new(Kind::Lookup, 3)
+        .unwrap();
+    std::fs::remove_file(directory.join("lookup-1.key")).unwrap();
+    let keys = Keys::open(directory).unwrap();
+    assert_eq!(keys.generations(), current(3, 1));
+    assert!(!directory.join("lookup-1.key").exists());
+    let error = keys.with_generations(current(1, 1)).unwrap_err();
+    assert!(error.to_string().contains("lookup-1.key"), "{error}");
+    let error = keys.with_generations(current(3, 2)).unwrap_err();
+    assert!(error.to_string().contains("seal-2.key"), "{error}");
+    // A running process makes nothing anew either.
+    std::fs::remove_file(directory.join("chain-1.key")).unwrap();
+    let error = keys.read_again().unwrap_err();
+    assert!(error.to_string().contains("chain-1.key"), "{error}");
+    assert!(!directory.join("chain-1.key").exists());
+}
+
+#[test]
+fn every_generation_is_looked_at_as_closely_as_the_first() {
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = temporary.path();
+    let keys = Keys::open(directory).unwrap();
+    keys.with_new(Kind::Lookup, 2).unwrap();
+    let path = directory.join("lookup-2.key");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+    let error = Keys::open(directory).unwrap_err();
+    assert!(matches!(error, KeysError::Exposed { .. }), "{error}");
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    // The first generation under the second one's name.
+    std::fs::copy(directory.join("lookup-1.key"), &path).unwrap();
+    let error = Keys::open(directory).unwrap_err();
+    assert!(matches!(error, KeysError::Malformed { .. }), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    for name in [
+        "lookup-02.key",
+        "lookup-0.key",
+        "lookup-x.key",
+        "lookup-.key",
+        "lookup-99999999999.key",
+        "chain-2.key",
+        "defence-2.key",
+        "ledger-2.key",
+    ] {
+        std::fs::write(directory.join(name), "").unwrap();
+        let error = Keys::open(directory).unwrap_err().to_string();
+        assert!(error.contains(name), "{name}: {error}");
+        std::fs::remove_file(directory.join(name)).unwrap();
+    }
+    // What is no key's name is nobody's business.
+    for name in ["lookup-1.key.bak", "README", ".lookup-2.key.0011"] {
+        std::fs::write(directory.join(name), "").unwrap();
+    }
+    Keys::open(directory).unwrap();
+}
+
+#[test]
+fn generations_are_counted_and_no_more_than_the_limit_is_read() {
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = temporary.path();
+    Keys::open(directory).unwrap();
+    for generation in 2..=u32::try_from(GENERATIONS_MAX).unwrap() {
+        make(directory, Kind::Seal, generation).unwrap();
+    }
+    Keys::open(directory).unwrap();
+    make(directory, Kind::Seal, 99).unwrap();
+    let error = Keys::open(directory).unwrap_err().to_string();
+    assert!(error.contains("more than 16 seal keys"), "{error}");
 }

@@ -12,6 +12,7 @@ mod rows;
 mod seal;
 mod writer;
 
+pub mod announce;
 pub mod import;
 pub mod keys;
 
@@ -24,13 +25,14 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use history::{History, Verified};
-pub use keys::{Keys, KeysError};
+pub use keys::{Identity, Keys, KeysError};
 pub use seal::SealError;
 pub use writer::{Recorded, Row};
 
 use crate::consent::record::AddressProblem;
 use crate::consent::{Contact, Refusal, Standing, Subject};
 use database::{Database, Writing};
+use keys::KeyRing;
 use readers::Readers;
 
 /// The most subjects one look-up may ask for; a message has 1,000 recipients at most.
@@ -140,11 +142,34 @@ pub enum RegisterError {
         kind: &'static str,
         /// Its generation.
         generation: u32,
-        /// The fingerprint in the register, or `none`.
+        /// The fingerprint in the register.
         theirs: String,
         /// The fingerprint of the key at hand.
         ours: String,
     },
+    /// A key that something in it stands under is gone. The operator is to blame; permanent.
+    #[error(
+        "register {path} needs {kind} key {generation} (fingerprint {theirs}), and {file} is not there: put that file back"
+    )]
+    MissingKey {
+        /// The register.
+        path: PathBuf,
+        /// Which key.
+        kind: &'static str,
+        /// Its generation.
+        generation: u32,
+        /// Its fingerprint in the register.
+        theirs: String,
+        /// The file to put back.
+        file: PathBuf,
+    },
+    /// The key directory cannot be read again. The machine or its operator is to blame.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// Another process has made a new generation of a key the current one; the keys at hand are the new ones by now.
+    /// Transient: subjects are computed anew and the question is asked again.
+    #[error("the register's keys have been rotated: ask again")]
+    KeysRotated,
     /// No answer in time; transient.
     #[error("the register did not answer within {milliseconds} ms")]
     TimedOut {
@@ -183,7 +208,7 @@ pub enum RegisterError {
 impl RegisterError {
     /// Whether the same call may succeed later without anybody's doing.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::TimedOut { .. } | Self::Busy)
+        matches!(self, Self::TimedOut { .. } | Self::Busy | Self::KeysRotated)
     }
 }
 
@@ -217,8 +242,8 @@ impl Register {
     pub fn open(settings: &Settings, keys: Arc<Keys>) -> Result<Self, RegisterError> {
         settings.check()?;
         let database = Arc::new(Database {
+            keys: KeyRing::new(&settings.path()?, keys),
             path: settings.path()?,
-            keys,
             read_wait: Duration::from_millis(settings.lookup_timeout_ms),
             write_wait: Duration::from_millis(settings.write_timeout_ms),
         });
@@ -230,9 +255,10 @@ impl Register {
         })
     }
 
-    /// The keys it was opened with.
-    pub fn keys(&self) -> &Keys {
-        &self.database.keys
+    /// The keys, with those generations as the current ones that the register calls so. To be asked anew for each message:
+    /// another process may rotate them.
+    pub fn keys(&self) -> Arc<Keys> {
+        self.database.keys.now()
     }
 
     /// Where these subjects of this controller stand, in their order; unknown ones get an empty standing.
@@ -297,7 +323,7 @@ impl Register {
     /// When the register cannot be read or the address does not open.
     pub fn history(&self, controller: &str, address: &str) -> Result<History, RegisterError> {
         let reading = self.database.open_for_reading()?;
-        history::history(&reading, self.keys(), controller, address)
+        history::history(&reading, &self.keys(), controller, address)
     }
 
     /// Adds every person's records up again and compares with what is written beside them. Blocks, for as long as it
@@ -319,7 +345,7 @@ impl Register {
             Some(writing) if self.database.is_current(&writing) => writing,
             _ => self.database.open_for_writing()?,
         };
-        let result = work(&mut writing, &self.database.keys);
+        let result = work(&mut writing, &self.keys());
         // After an engine's error the connection is not trusted with the next write.
         if !matches!(
             result,

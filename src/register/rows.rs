@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::RegisterError;
-use crate::consent::{Change, Entry, ProofId, Purpose, Standing, State, Subject};
+use crate::consent::{Assertion, Change, Entry, Form, ProofId, Purpose, Standing, State, Subject};
 
 /// Stands in the column `state` of a standing that is only claimed.
 const CLAIMED: &str = "claimed";
@@ -34,6 +34,8 @@ pub(super) fn standing(
                     state: word::<State>(state)?,
                     at: moment(row.get(2)?)?,
                     proof: ProofId::from_bytes(row.get(3)?),
+                    shown: BTreeSet::new(),
+                    combined: false,
                 };
                 entries.push((purpose, entry));
             }
@@ -89,13 +91,18 @@ pub(super) fn changes(
     while let Some(row) = rows.next()? {
         changes.push(Change {
             id: ProofId::from_bytes(row.get(0)?),
-            kind: word(text(row, 1)?)?,
-            purposes: words(text(row, 2)?)?,
-            at: row.get::<_, Option<i64>>(3)?.map(moment).transpose()?,
             recorded_at: moment(row.get(4)?)?,
-            channel: row.get(5)?,
-            wording_version: row.get(6)?,
-            wording_sha256: row.get(7)?,
+            said: Assertion {
+                purposes: words(text(row, 2)?)?,
+                at: row.get::<_, Option<i64>>(3)?.map(moment).transpose()?,
+                form: Form {
+                    channel: row.get(5)?,
+                    wording_version: row.get(6)?,
+                    wording_sha256: row.get(7)?,
+                    ..Form::default()
+                },
+                ..Assertion::new(word(text(row, 1)?)?)
+            },
         });
     }
     Ok(changes)

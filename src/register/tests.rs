@@ -397,10 +397,11 @@ async fn a_register_that_was_replaced_or_lost_is_not_answered_from_memory() {
     assert_eq!(state(&register, ANNA).await, State::Granted);
     // The operator restores another file over it, whose Anna has withdrawn.
     let other = Place::new();
-    for name in ["lookup-1.key", "seal-1.key", "ledger-1.key"] {
-        std::fs::create_dir_all(other.directory.path().join("keys")).unwrap();
-        let from = place.directory.path().join("keys").join(name);
-        std::fs::copy(from, other.directory.path().join("keys").join(name)).unwrap();
+    std::fs::create_dir_all(other.directory.path().join("keys")).unwrap();
+    for key in place.directory.path().join("keys").read_dir().unwrap() {
+        let key = key.unwrap();
+        let to = other.directory.path().join("keys").join(key.file_name());
+        std::fs::copy(key.path(), to).unwrap();
     }
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(

@@ -163,13 +163,13 @@ fn insert_change(
         .execute(params![
             change.id.as_bytes(),
             subject_row,
-            change.kind.as_str(),
-            rows::joined(&change.purposes),
-            change.at.map(Timestamp::as_microsecond),
+            change.said.kind.as_str(),
+            rows::joined(&change.said.purposes),
+            change.said.at.map(Timestamp::as_microsecond),
             change.recorded_at.as_microsecond(),
-            change.channel,
-            change.wording_version,
-            change.wording_sha256,
+            change.said.form.channel,
+            change.said.form.wording_version,
+            change.said.form.wording_sha256,
         ])?;
     Ok(inserted > 0)
 }

@@ -12,8 +12,8 @@ use super::settings::{Shadow, Stops, Stream};
 use super::streams::Declared;
 use super::survey::Uninspectable;
 use crate::consent::{
-    Action, Basis, Permit, ProofId, Reason, Standing, StreamFacts, StreamKind, Subject, Wanted,
-    WithdrawalLink, permit,
+    Action, Basis, Law, Permit, ProofId, Reason, Standing, StreamFacts, StreamKind, Subject,
+    Wanted, WithdrawalLink, permit,
 };
 
 /// What one recipient's copy is decided by.
@@ -23,6 +23,8 @@ pub struct Facts<'a> {
     pub stream: &'a Stream,
     /// Whether a controller is known for it.
     pub assigned: bool,
+    /// The law that decides.
+    pub law: Law<'a>,
     /// The operator's stops.
     pub stops: Stops,
     /// Whether the recipient can withdraw by a link in this mail, where the stream asks for one (D10).
@@ -57,6 +59,8 @@ pub struct Decision {
     pub uninspectable: Option<Uninspectable>,
     /// The records it rests on.
     pub proofs: Vec<ProofId>,
+    /// Name of the profile that decided; none where it never came to that.
+    pub profile: Option<String>,
 }
 
 impl Decision {
@@ -192,9 +196,14 @@ impl<'a> Matter<'a> {
 /// The decision about one matter for one recipient.
 pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decision {
     let (host, blind) = matter.seen();
-    let (reason, proofs) = match allowed(host, asked, facts) {
-        Permit::Kept { basis, proofs } => {
+    let (reason, proofs, profile) = match allowed(host, asked, facts) {
+        Permit::Kept {
+            basis,
+            proofs,
+            profile,
+        } => {
             return Decision {
+                profile: Some(profile),
                 action: Action::Kept,
                 basis: Some(basis),
                 reason: None,
@@ -202,7 +211,15 @@ pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decisi
                 proofs,
             };
         }
-        Permit::Stripped { reason, record } => (reason, record.into_iter().collect()),
+        Permit::Stripped {
+            reason,
+            record,
+            profile,
+        } => (
+            reason,
+            record.into_iter().collect(),
+            Some(profile).filter(|name| !name.is_empty()),
+        ),
     };
     let action = match blind {
         None => Action::Stripped,
@@ -210,6 +227,7 @@ pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decisi
         Some(_) => uninspectable(facts.stream.kind),
     };
     Decision {
+        profile,
         action,
         basis: None,
         reason: Some(reason),
@@ -222,6 +240,7 @@ fn allowed(host: &str, asked: Asked<'_>, facts: &Facts<'_>) -> Permit {
     let stripped = |reason| Permit::Stripped {
         reason,
         record: None,
+        profile: String::new(),
     };
     if !facts.ledger {
         return stripped(Reason::LedgerUnavailable);
@@ -231,18 +250,16 @@ fn allowed(host: &str, asked: Asked<'_>, facts: &Facts<'_>) -> Permit {
         Err(reason) => return stripped(reason),
     };
     let wanted = match facts.stream.declared(host) {
-        Declared::Purposes(purposes) => Wanted::Declared(purposes),
-        Declared::Undeclared => Wanted::Undeclared,
+        Declared::Purposes(purposes) => Wanted::declared(purposes),
+        Declared::Undeclared => Wanted::undeclared(),
     };
-    let law = StreamFacts {
+    let stream = StreamFacts {
         kind: facts.stream.kind,
         assigned: facts.assigned,
         strip_all: facts.stops.strip_all,
         withdrawal_link: facts.withdrawal,
-        // No profile is loaded that could exempt it.
-        auth_security_exempt: false,
     };
-    permit(wanted, standing, &law)
+    permit(&wanted, standing, &stream, &facts.law)
 }
 
 /// What an uninspectable part means by kind of stream (DESIGN 4).

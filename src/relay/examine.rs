@@ -20,7 +20,7 @@ use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops, 
 use super::streams::Streams;
 use super::strip;
 use super::survey::{Survey, survey};
-use crate::consent::{Reason, Standing, Subject, WithdrawalLink};
+use crate::consent::{Law, Profiles, Reason, Standing, Subject, WithdrawalLink};
 use crate::mime::splice::Spliced;
 use crate::mime::trace;
 use crate::pixel::Rules;
@@ -51,6 +51,8 @@ pub struct Examiner {
     pub rules: Arc<Rules>,
     /// Names of those that are switched off.
     pub rules_disabled: Vec<String>,
+    /// The law of every country that is loaded.
+    pub profiles: Arc<Profiles>,
     /// The consent register.
     pub register: Arc<Register>,
     /// The keys that make subjects.
@@ -196,6 +198,12 @@ impl Examiner {
         let facts = Facts {
             stream,
             assigned: !self.streams.is_unassigned(stream),
+            law: Law {
+                profiles: &self.profiles,
+                country_default: None,
+                now: Timestamp::now(),
+                grant_age_max: None,
+            },
             stops: self.stops,
             withdrawal: withdrawal(stream, &survey),
             ledger: case.ledger,

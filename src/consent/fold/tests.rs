@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::consent::form::Form;
 use crate::consent::record::Assertion;
 use crate::consent::subject::{KEY_OCTETS, LookupKey, Subject};
 
@@ -14,19 +15,22 @@ fn moment(second: i64) -> Timestamp {
 fn change(kind: ChangeKind, purposes: &[Purpose], at: Option<i64>, recorded_at: i64) -> Change {
     let subject = Subject::of(&LookupKey::new(&[1; KEY_OCTETS]), "shop", "a@example.net");
     let assertion = Assertion {
-        kind,
         purposes: purposes.iter().copied().collect(),
         at: at.map(moment),
-        channel: Some("form".into()),
-        wording_version: Some("v1".into()),
-        wording_sha256: Some([3; 32]),
+        form: Form {
+            channel: Some("form".into()),
+            wording_version: Some("v1".into()),
+            wording_sha256: Some([3; 32]),
+            ..Form::default()
+        },
+        ..Assertion::new(kind)
     };
     assertion.received(&subject, moment(recorded_at)).unwrap()
 }
 
 fn claim(purposes: &[Purpose]) -> Change {
     let mut change = change(ChangeKind::Granted, purposes, Some(50), 100);
-    change.wording_sha256 = None;
+    change.said.form.wording_sha256 = None;
     change
 }
 
@@ -80,7 +84,7 @@ fn a_claim_changes_no_state_and_lifts_no_restriction() {
     assert_eq!(standing.state(P1), State::Unknown);
     assert!(standing.is_claimed(P1) && !standing.is_claimed(P2));
     let mut late = claim(&[P1]);
-    late.at = Some(moment(90));
+    late.said.at = Some(moment(90));
     let standing = fold(&[
         change(ChangeKind::Withdrawn, &[P1], Some(60), 60),
         late.clone(),
@@ -132,7 +136,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             };
             let mut change = change(kind, &purposes, at, recorded);
             if !proven {
-                change.channel = None;
+                change.said.form.channel = None;
             }
             change
         })
@@ -162,7 +166,7 @@ proptest! {
     #[test]
     fn one_more_restriction_never_grants_anything(
         changes in proptest::collection::vec(any_change(), 0..10),
-        more in any_change().prop_filter("a restriction", |change| change.kind != ChangeKind::Granted),
+        more in any_change().prop_filter("a restriction", |change| change.said.kind != ChangeKind::Granted),
     ) {
         let before = fold(&changes);
         let after = fold(&[changes, vec![more]].concat());
@@ -175,7 +179,7 @@ proptest! {
     #[test]
     fn one_grant_less_never_grants_anything(
         changes in proptest::collection::vec(any_change(), 0..10),
-        gone in any_change().prop_filter("a grant", |change| change.kind == ChangeKind::Granted),
+        gone in any_change().prop_filter("a grant", |change| change.said.kind == ChangeKind::Granted),
     ) {
         let after = fold(&changes);
         let before = fold(&[changes, vec![gone]].concat());
@@ -190,7 +194,7 @@ proptest! {
         let standing = fold(&changes);
         for (purpose, entry) in standing.entries().filter(|(_, entry)| entry.state == State::Granted) {
             let proof = changes.iter().find(|change| change.id == entry.proof && change.is_proven());
-            prop_assert!(proof.is_some_and(|change| change.purposes.contains(&purpose)));
+            prop_assert!(proof.is_some_and(|change| change.said.purposes.contains(&purpose)));
         }
     }
 }

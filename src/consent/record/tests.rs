@@ -1,4 +1,5 @@
 use super::*;
+use crate::consent::form::CHANNEL_OCTETS_MAX;
 use crate::consent::subject::{KEY_OCTETS, LookupKey};
 
 fn subject(address: &str) -> Subject {
@@ -11,12 +12,15 @@ fn moment(text: &str) -> Timestamp {
 
 fn grant() -> Assertion {
     Assertion {
-        kind: ChangeKind::Granted,
         purposes: BTreeSet::from([Purpose::CampaignPerformance]),
         at: Some(moment("2026-05-02T10:00:00Z")),
-        channel: Some("form".into()),
-        wording_version: Some("v3".into()),
-        wording_sha256: Some([9; 32]),
+        form: Form {
+            channel: Some("form".into()),
+            wording_version: Some("v3".into()),
+            wording_sha256: Some([9; 32]),
+            ..Form::default()
+        },
+        ..Assertion::new(ChangeKind::Granted)
     }
 }
 
@@ -32,9 +36,9 @@ fn anything_less_than_the_five_fields_is_a_claim() {
     assert!(grant().is_proven());
     let less: [(&str, Forget); 5] = [
         ("at", |a| a.at = None),
-        ("channel", |a| a.channel = None),
-        ("wording_version", |a| a.wording_version = None),
-        ("wording_sha256", |a| a.wording_sha256 = None),
+        ("channel", |a| a.form.channel = None),
+        ("wording_version", |a| a.form.wording_version = None),
+        ("wording_sha256", |a| a.form.wording_sha256 = None),
         ("purposes", |a| a.purposes.clear()),
     ];
     for (field, forget) in less {
@@ -78,12 +82,8 @@ fn a_restriction_needs_no_proof_and_no_credible_date() {
             (Some("2026-05-01T00:00:00Z"), "2026-05-01T00:00:00Z"),
         ] {
             let bare = Assertion {
-                kind,
-                purposes: BTreeSet::new(),
                 at: at.map(moment),
-                channel: None,
-                wording_version: None,
-                wording_sha256: None,
+                ..Assertion::new(kind)
             };
             let change = received(bare, "2026-06-01T00:00:00Z").unwrap();
             assert_eq!(change.effect(), Effect::From(moment(from)), "{kind} {at:?}");
@@ -117,19 +117,28 @@ fn the_same_content_is_the_same_record() {
 #[test]
 fn every_field_is_part_of_the_name() {
     let first = received(grant(), "2026-06-02T10:00:00Z").unwrap().id;
-    let others: [Forget; 7] = [
+    let others: [Forget; 16] = [
         |a| a.kind = ChangeKind::Withdrawn,
         |a| {
             a.purposes.insert(Purpose::Personalisation);
         },
         |a| a.at = Some("2026-05-02T10:00:00.000001Z".parse().unwrap()),
-        |a| a.channel = None,
-        |a| a.wording_version = Some("v4".into()),
-        |a| a.wording_sha256 = Some([8; 32]),
+        |a| a.form.channel = None,
+        |a| a.form.wording_version = Some("v4".into()),
+        |a| a.form.wording_sha256 = Some([8; 32]),
+        |a| a.form.collector = Some("agency".into()),
+        |a| a.form.language = Some("fr".into()),
+        |a| a.form.affirmative_act = Some("ticked".into()),
+        |a| a.form.notice = Some("n1".into()),
+        |a| a.form.controller_list = Some("l1".into()),
+        |a| a.form.controllers_shown = ["ads".to_owned()].into(),
+        |a| a.form.evidence_sha256 = Some([9; 32]),
+        |a| a.form.scope = Some(Scope::PixelOnly),
+        |a| a.supersedes = Some(ProofId::from_bytes([1; 16])),
         // Octets moved over the border between two fields.
         |a| {
-            a.channel = Some("formv".into());
-            a.wording_version = Some("3".into());
+            a.form.channel = Some("formv".into());
+            a.form.wording_version = Some("3".into());
         },
     ];
     for (number, change) in others.into_iter().enumerate() {
@@ -154,7 +163,7 @@ fn texts_are_bounded_and_hold_no_address() {
         ("mail to anna@x".to_owned(), TextProblem::AddressInClear),
     ] {
         let mut assertion = grant();
-        assertion.channel = Some(text);
+        assertion.form.channel = Some(text);
         let field = "channel";
         assert_eq!(assertion.check(), Err(Refusal::Text { field, problem }));
     }
@@ -201,4 +210,53 @@ fn words_are_closed_lists() {
         let text = serde_json::to_string(purpose).unwrap();
         assert_eq!(serde_json::from_str::<Purpose>(&text).unwrap(), *purpose);
     }
+}
+
+#[test]
+fn where_it_came_from_is_no_part_of_the_name() {
+    let first = received(grant(), "2026-06-02T10:00:00Z").unwrap().id;
+    let mut imported = grant();
+    imported.source = Some("abcd:17".into());
+    assert_eq!(
+        received(imported, "2026-06-02T10:00:00Z").unwrap().id,
+        first
+    );
+}
+
+#[test]
+fn a_combined_yes_reaches_no_profile_and_no_fraud_q4() {
+    let mut combined = grant();
+    combined.purposes = Purpose::CONSENT.iter().copied().collect();
+    combined.form.scope = Some(Scope::CombinedPersonalised);
+    let change = received(combined, "2026-06-02T10:00:00Z").unwrap();
+    assert_eq!(
+        change.reach(),
+        [Purpose::CampaignPerformance, Purpose::Personalisation]
+    );
+}
+
+#[test]
+fn a_list_of_controllers_has_a_limit_and_holds_no_address() {
+    let mut assertion = grant();
+    assertion.form.controllers_shown = (0..=2_000).map(|n| format!("partner {n}")).collect();
+    let refused = assertion.check().unwrap_err().to_string();
+    assert!(
+        refused.contains("2001") && refused.contains("at most 2000"),
+        "{refused}"
+    );
+    assertion.form.controllers_shown = ["a@b".to_owned()].into();
+    assert!(assertion.check().is_err());
+}
+
+#[test]
+fn a_form_is_read_back_as_it_was_written() {
+    let form = Form {
+        controllers_shown: ["ads".to_owned(), "cdp".to_owned()].into(),
+        evidence_sha256: Some([7; 32]),
+        scope: Some(Scope::PixelOnly),
+        ..grant().form
+    };
+    let text = serde_json::to_string(&form).unwrap();
+    assert_eq!(serde_json::from_str::<Form>(&text).unwrap(), form);
+    assert!(serde_json::from_str::<Form>(&text.replace("channel", "chanel")).is_err());
 }

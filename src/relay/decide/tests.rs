@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -8,7 +9,7 @@ use super::*;
 use crate::consent::fold::fold;
 use crate::consent::purpose::Purpose;
 use crate::consent::record::{Assertion, Change};
-use crate::consent::{ChangeKind, LookupKey};
+use crate::consent::{ChangeKind, Form, LookupKey, Profiles};
 
 const HOSTS: [&str; 5] = [
     "open.example.com",
@@ -26,12 +27,15 @@ fn subject() -> Subject {
 fn change(kind: ChangeKind, purposes: &[Purpose], minute: i64, proven: bool) -> Change {
     let at = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute);
     let assertion = Assertion {
-        kind,
         purposes: purposes.iter().copied().collect(),
         at: Some(at),
-        channel: Some("form".to_owned()),
-        wording_version: proven.then(|| "2026-04".to_owned()),
-        wording_sha256: Some([1; 32]),
+        form: Form {
+            channel: Some("form".to_owned()),
+            wording_version: proven.then(|| "2026-04".to_owned()),
+            wording_sha256: Some([1; 32]),
+            ..Form::default()
+        },
+        ..Assertion::new(kind)
     };
     let received = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(1_000);
     assertion.received(&subject(), received).unwrap()
@@ -89,11 +93,23 @@ impl Around {
         Facts {
             stream,
             assigned: self.assigned,
+            law: law(),
             stops: self.stops,
             withdrawal: self.withdrawal,
             ledger: self.ledger,
             hold_over: self.hold_over,
         }
+    }
+}
+
+static PROFILES: LazyLock<Profiles> = LazyLock::new(|| Profiles::built_in().unwrap());
+
+fn law() -> Law<'static> {
+    Law {
+        profiles: &PROFILES,
+        country_default: Some("FR"),
+        now: Timestamp::UNIX_EPOCH + SignedDuration::from_mins(2_000),
+        grant_age_max: None,
     }
 }
 
@@ -160,7 +176,7 @@ proptest! {
         changes in changes(), stream in streams(), around in around(), matter in matters(), which in any::<proptest::sample::Index>(),
     ) {
         let facts = around.facts(&stream);
-        let grants: Vec<usize> = (0..changes.len()).filter(|n| changes[*n].kind == ChangeKind::Granted).collect();
+        let grants: Vec<usize> = (0..changes.len()).filter(|n| changes[*n].said.kind == ChangeKind::Granted).collect();
         if grants.is_empty() {
             return Ok(());
         }
@@ -193,11 +209,15 @@ proptest! {
     fn every_decision_can_be_shown(changes in changes(), stream in streams(), around in around(), matter in matters()) {
         let decision = decide(matter, Ok(&fold(&changes)), &around.facts(&stream));
         if decision.keeps() {
-            prop_assert_eq!(decision.basis, Some(Basis::Consent));
-            prop_assert!(!decision.proofs.is_empty());
+            if let Some(Basis::Exempt(purpose)) = decision.basis {
+                prop_assert_eq!((purpose, stream.kind), (Purpose::AuthSecurity, StreamKind::Authentication));
+            } else {
+                prop_assert_eq!(decision.basis, Some(Basis::Consent));
+                prop_assert!(!decision.proofs.is_empty());
+            }
             for proof in &decision.proofs {
                 let record = changes.iter().find(|change| change.id == *proof).unwrap();
-                prop_assert!(record.kind == ChangeKind::Granted && record.is_proven());
+                prop_assert!(record.said.kind == ChangeKind::Granted && record.is_proven());
             }
             prop_assert_eq!(decision.reason, None);
         } else {
@@ -260,6 +280,7 @@ fn quiet(stream: &Stream) -> Facts<'_> {
     Facts {
         stream,
         assigned: true,
+        law: law(),
         stops: Stops::default(),
         withdrawal: WithdrawalLink::NotDemanded,
         ledger: true,
