@@ -19,6 +19,7 @@ mod plain;
 mod report;
 mod serve;
 mod strip;
+mod why;
 
 /// Exit codes (sysexits.h), part of what others build on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +76,8 @@ enum Command {
     /// The consent register
     #[command(subcommand)]
     Consent(consent::Command),
+    /// Say what was done with the trackers in mail to one person, and why
+    Why(why::Why),
     /// The ledger of decisions
     #[command(subcommand)]
     Ledger(ledger::Command),
@@ -119,6 +122,7 @@ pub fn run() -> ExitCode {
         Command::Check => check::run(config),
         Command::Strip(arguments) => strip::run(config, &arguments),
         Command::Consent(command) => consent::run(config, command),
+        Command::Why(why) => why::run(config, &why),
         Command::Ledger(command) => ledger::run(config, &command),
     };
     match result {

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 
 pub(super) use shapes::{ledger, period, switched};
-pub(super) use sheet::missing;
+pub(super) use sheet::{cause, missing};
 
 use super::paper::Look;
 use super::serve::read;
@@ -93,16 +93,16 @@ impl Period {
         check_days(*from, *to)?;
         let directories = match ledgers.is_empty() {
             true => vec![configured.to_owned()],
-            false => ledgers.clone(),
+            false => distinct(ledgers),
         };
         let rules = Rules::built_in();
         let mut summary = Summary::new(|finding| vendor(&rules, finding));
         let mut days = Vec::new();
         for directory in &directories {
-            let ledger = Ledgers::open(std::slice::from_ref(directory)).map_err(failure)?;
+            let ledger = Ledgers::open(std::slice::from_ref(directory)).map_err(ledger_failure)?;
             days.extend(ledger.days());
             for line in ledger.lines(*from, *to) {
-                summary.line(&line.map_err(failure)?);
+                summary.line(&line.map_err(ledger_failure)?);
             }
             summary.next_directory();
         }
@@ -127,6 +127,19 @@ pub(super) fn check_days(from: Option<Date>, to: Option<Date>) -> Result<(), Fai
         )),
         _ => Ok(()),
     }
+}
+
+/// Directories without those that stand there twice: their messages would count twice.
+pub(super) fn distinct(directories: &[PathBuf]) -> Vec<PathBuf> {
+    let mut real = std::collections::BTreeSet::new();
+    let first = |directory: &&PathBuf| {
+        real.insert(
+            directory
+                .canonicalize()
+                .unwrap_or_else(|_| directory.to_path_buf()),
+        )
+    };
+    directories.iter().filter(first).cloned().collect()
 }
 
 /// Whose a finding is: the vendor of the endpoint's rule, else the part of the host that somebody registered.
@@ -163,7 +176,7 @@ fn registrable(host: &str) -> String {
 }
 
 /// What an error of reading a ledger means for the exit code.
-pub(super) fn failure(error: LedgerError) -> Failure {
+pub(super) fn ledger_failure(error: LedgerError) -> Failure {
     let exit = match &error {
         LedgerError::Damaged { .. } => Exit::Data,
         _ => Exit::Unavailable,

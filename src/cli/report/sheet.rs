@@ -367,7 +367,7 @@ fn copies(paper: &mut Paper, total: &Tally) {
 }
 
 /// Why a whole copy did not go, in words: `uninspectable:WHY` or a reason.
-pub(super) fn cause(reason: &str) -> String {
+pub(in crate::cli) fn cause(reason: &str) -> String {
     match reason.strip_prefix("uninspectable:") {
         _ if reason.is_empty() => String::new(),
         Some(why) => format!(
