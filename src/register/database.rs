@@ -15,7 +15,7 @@ use super::RegisterError;
 use super::keys::{KeyRing, inscribe};
 
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// `pxgt`, so that `file` and we can tell whose database it is.
 const APPLICATION_ID: i64 = 0x7078_6774;
 /// Statements kept ready on each connection.

@@ -14,7 +14,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::keys::from_hex;
-use super::writer::{Recorded, Row, write_changes};
+use super::writer::{Recorded, Row, RowEntry};
 use super::{Register, RegisterError};
 use crate::consent::record::{check_address, check_controller};
 use crate::consent::{Assertion, ChangeKind, Form, Refusal};
@@ -143,16 +143,16 @@ impl Register {
             if batch.is_empty() {
                 begun = Instant::now();
             }
-            batch.push(row);
+            batch.push(row.into());
             if batch.len() >= BATCH_ROWS_MAX || begun.elapsed() >= BATCH_TIME_MAX {
-                self.write_batch(&mut batch, options, report)?;
+                self.write_counted(&mut batch, options, report)?;
                 std::thread::sleep(PAUSE);
             }
         }
-        self.write_batch(&mut batch, options, report)
+        self.write_counted(&mut batch, options, report)
     }
 
-    fn write_batch(
+    fn write_counted(
         &self,
         batch: &mut Vec<Row>,
         options: &Options,
@@ -161,13 +161,11 @@ impl Register {
         if batch.is_empty() {
             return Ok(());
         }
-        let rows: Vec<&Row> = batch.iter().collect();
-        let recorded =
-            self.write(|writing, keys| write_changes(writing, keys, &rows, options.received_at))?;
+        let recorded = self.write_batch(batch, options.received_at)?;
         for outcome in recorded {
             match outcome {
                 Recorded::New => report.recorded += 1,
-                Recorded::AlreadyThere => report.already_there += 1,
+                Recorded::AlreadyThere | Recorded::Erased => report.already_there += 1,
             }
         }
         batch.clear();
@@ -217,7 +215,7 @@ fn check(reader: &mut impl BufRead, options: &Options) -> Result<ImportReport, I
 }
 
 /// What `--require-proof` demands of every grant.
-fn demand(line: u64, row: Row, options: &Options) -> Result<Assertion, RowError> {
+fn demand(line: u64, row: Parsed, options: &Options) -> Result<Assertion, RowError> {
     let fault = |problem| Err(RowError { line, problem });
     if !options.require_proof || row.assertion.kind != ChangeKind::Granted {
         return Ok(row.assertion);
@@ -231,7 +229,7 @@ fn demand(line: u64, row: Row, options: &Options) -> Result<Assertion, RowError>
     }
 }
 
-fn from_the_future(row: &Row, options: &Options) -> Option<Refusal> {
+fn from_the_future(row: &Parsed, options: &Options) -> Option<Refusal> {
     row.assertion.ahead_of(options.received_at)
 }
 
@@ -249,11 +247,27 @@ struct Line {
     wording_sha256: Option<Value>,
 }
 
-fn parse(line: u64, octets: &[u8]) -> Result<Row, RowError> {
+struct Parsed {
+    controller: String,
+    address: String,
+    assertion: Assertion,
+}
+
+impl From<Parsed> for Row {
+    fn from(parsed: Parsed) -> Self {
+        Self {
+            controller: parsed.controller,
+            address: parsed.address,
+            entry: RowEntry::Change(parsed.assertion),
+        }
+    }
+}
+
+fn parse(line: u64, octets: &[u8]) -> Result<Parsed, RowError> {
     parse_line(octets).map_err(|problem| RowError { line, problem })
 }
 
-fn parse_line(octets: &[u8]) -> Result<Row, String> {
+fn parse_line(octets: &[u8]) -> Result<Parsed, String> {
     if octets.len() > LINE_OCTETS_MAX {
         return Err(format!("longer than {LINE_OCTETS_MAX} octets"));
     }
@@ -288,7 +302,7 @@ fn parse_line(octets: &[u8]) -> Result<Row, String> {
         source: None,
     };
     assertion.check().map_err(|refusal| refusal.to_string())?;
-    Ok(Row {
+    Ok(Parsed {
         controller,
         address,
         assertion,

@@ -1,230 +1,51 @@
 //! The register: who consented to what, on disk, with the keys that make it useless to a thief.
 //!
-//! Look-ups answer where people stand; records are added and never changed; the fold of `consent` is written beside
-//! them in the same transaction. There is no cache: every look-up sees what every process has committed. It must never
-//! know a message or a finding. An answer that does not come in time, or cannot be read whole, is an error and the
-//! caller strips (`store_unavailable`); it is never an old or a partial answer.
+//! Look-ups answer where people stand; records are added to one chain per controller; the fold of `consent` is written
+//! beside them in the same transaction. Only an erasure or a retention period takes what a record says away, and the
+//! chain tells which. There is no cache: every look-up sees what every process has committed. It must never know a
+//! message or a finding. An answer that does not come in time, or cannot be read whole, is an error and the caller strips
+//! (`store_unavailable`); it is never an old or a partial answer.
 
+mod chain;
 mod database;
+mod erase;
+mod error;
 mod history;
+mod payload;
+mod people;
 mod readers;
 mod rows;
 mod seal;
+mod settings;
+mod verify;
 mod writer;
 
 pub mod announce;
 pub mod import;
 pub mod keys;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-pub use history::{History, Verified};
+pub use chain::Head;
+pub use erase::{Defence, Erasure};
+pub use error::RegisterError;
+pub use history::{Blanked, Gone, History, Person, ProofRecord};
 pub use keys::{Identity, Keys, KeysError};
 pub use seal::SealError;
-pub use writer::{Recorded, Row};
+pub use settings::Settings;
+pub use verify::Verified;
+pub use writer::{Recorded, Row, RowEntry};
 
-use crate::consent::record::AddressProblem;
-use crate::consent::{Contact, Refusal, Standing, Subject};
+use crate::consent::{Assertion, ChangeKind, Contact, ProofId, Standing};
 use database::{Database, Writing};
 use keys::KeyRing;
 use readers::Readers;
 
 /// The most subjects one look-up may ask for; a message has 1,000 recipients at most.
 pub const LOOKUP_SUBJECTS_MAX: usize = 10_000;
-
-/// `[consent]` of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// Which engine and where: `sqlite:PATH`. Default: `sqlite:var/consent.db`.
-    pub register: String,
-    /// How long one message waits for the register before it is stripped, in milliseconds, 1 to 60000. Default: 1000.
-    pub lookup_timeout_ms: u64,
-    /// How many look-ups run at once, 1 to 64. Default: 4.
-    pub lookup_connections: usize,
-    /// How long a write waits for another process's write, in milliseconds, 1 to 600000. Default: 10000.
-    pub write_timeout_ms: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            register: "sqlite:var/consent.db".to_owned(),
-            lookup_timeout_ms: 1_000,
-            lookup_connections: 4,
-            write_timeout_ms: 10_000,
-        }
-    }
-}
-
-impl Settings {
-    /// Checks every value without opening anything.
-    ///
-    /// # Errors
-    /// Names the first key whose value cannot be used.
-    pub fn check(&self) -> Result<(), RegisterError> {
-        self.path()?;
-        let ranges: [(&'static str, u64, u64); 3] = [
-            ("lookup_timeout_ms", self.lookup_timeout_ms, 60_000),
-            (
-                "lookup_connections",
-                u64::try_from(self.lookup_connections).unwrap_or(u64::MAX),
-                64,
-            ),
-            ("write_timeout_ms", self.write_timeout_ms, 600_000),
-        ];
-        for (key, value, most) in ranges {
-            if value == 0 || value > most {
-                let problem = format!("is {value}; it must lie between 1 and {most}");
-                return Err(RegisterError::Setting { key, problem });
-            }
-        }
-        Ok(())
-    }
-
-    fn path(&self) -> Result<PathBuf, RegisterError> {
-        let problem = match self.register.strip_prefix("sqlite:") {
-            Some("") => "names no file after `sqlite:`",
-            Some(path) => return Ok(PathBuf::from(path)),
-            None => "names an engine that is not known; this version knows `sqlite:PATH`",
-        };
-        Err(RegisterError::Setting {
-            key: "register",
-            problem: problem.to_owned(),
-        })
-    }
-}
-
-/// Why the register did not answer or did not take a record.
-#[derive(Debug, Error)]
-pub enum RegisterError {
-    /// The configuration is to blame; permanent.
-    #[error("[consent] {key} {problem}")]
-    Setting {
-        /// The key.
-        key: &'static str,
-        /// What is wrong with its value.
-        problem: String,
-    },
-    /// The file cannot be made or opened. The machine is to blame.
-    #[error("register {path}: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file is not a register, or one of a later version. The operator is to blame; permanent.
-    #[error("{path} {problem}")]
-    NotOurs {
-        /// The file.
-        path: PathBuf,
-        /// What it is instead.
-        problem: String,
-    },
-    /// The keys are not those it was made with. The operator is to blame; permanent.
-    #[error(
-        "register {path} was made with another {kind} key {generation} (its fingerprint {theirs}, the one in {keys} has \
-         {ours}): put the right key file back"
-    )]
-    OtherKey {
-        /// The register.
-        path: PathBuf,
-        /// The key directory.
-        keys: PathBuf,
-        /// Which key.
-        kind: &'static str,
-        /// Its generation.
-        generation: u32,
-        /// The fingerprint in the register.
-        theirs: String,
-        /// The fingerprint of the key at hand.
-        ours: String,
-    },
-    /// A key that something in it stands under is gone. The operator is to blame; permanent.
-    #[error(
-        "register {path} needs {kind} key {generation} (fingerprint {theirs}), and {file} is not there: put that file back"
-    )]
-    MissingKey {
-        /// The register.
-        path: PathBuf,
-        /// Which key.
-        kind: &'static str,
-        /// Its generation.
-        generation: u32,
-        /// Its fingerprint in the register.
-        theirs: String,
-        /// The file to put back.
-        file: PathBuf,
-    },
-    /// The key directory cannot be read again. The machine or its operator is to blame.
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    /// Another process has made a new generation of a key the current one; the keys at hand are the new ones by now.
-    /// Transient: subjects are computed anew and the question is asked again.
-    #[error("the register's keys have been rotated: ask again")]
-    KeysRotated,
-    /// No answer in time; transient.
-    #[error("the register did not answer within {milliseconds} ms")]
-    TimedOut {
-        /// The bound, in milliseconds.
-        milliseconds: u64,
-    },
-    /// Another process holds the write lock; transient.
-    #[error("the register is being written by another process")]
-    Busy,
-    /// More subjects than one look-up may hold. The caller is to blame.
-    #[error("{count} subjects in one look-up; at most {LOOKUP_SUBJECTS_MAX}")]
-    TooMany {
-        /// How many.
-        count: usize,
-    },
-    /// Something in it cannot be read; permanent until repaired.
-    #[error("the register is damaged: {0}")]
-    Damaged(String),
-    /// The engine failed; disk full, input or output error.
-    #[error("register: {0}")]
-    Engine(#[source] rusqlite::Error),
-    /// The record cannot be taken. Whoever wrote it is to blame; permanent.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The address cannot be taken. Whoever wrote it is to blame; permanent.
-    #[error(transparent)]
-    Address(#[from] AddressProblem),
-    /// The address could not be sealed or opened.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    /// Work was stopped under way, by a panic or at shutdown.
-    #[error("the register's work was interrupted")]
-    Interrupted,
-}
-
-impl RegisterError {
-    /// Whether the same call may succeed later without anybody's doing.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::TimedOut { .. } | Self::Busy | Self::KeysRotated)
-    }
-}
-
-impl From<rusqlite::Error> for RegisterError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
-                Self::Busy
-            }
-            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-                Self::Damaged(error.to_string())
-            }
-            _ => Self::Engine(error),
-        }
-    }
-}
 
 /// An open register.
 #[derive(Debug)]
@@ -261,33 +82,34 @@ impl Register {
         self.database.keys.now()
     }
 
-    /// Where these subjects of this controller stand, in their order; unknown ones get an empty standing.
+    /// Where these people stand with this controller, in their order; unknown ones get an empty standing.
     ///
     /// # Errors
-    /// When there is no whole answer within `lookup_timeout_ms`. Nothing of it may then be kept.
+    /// When there is no whole answer within `lookup_timeout_ms`. Nothing of it may then be kept. After `KeysRotated` the
+    /// identities are computed anew with `keys` and asked again.
     pub async fn look_up(
         &self,
         controller: &str,
-        subjects: &[Subject],
+        identities: &[Identity],
     ) -> Result<Vec<Standing>, RegisterError> {
-        if subjects.len() > LOOKUP_SUBJECTS_MAX {
-            let count = subjects.len();
+        if identities.len() > LOOKUP_SUBJECTS_MAX {
+            let count = identities.len();
             return Err(RegisterError::TooMany { count });
         }
-        let answer = self.readers.look_up(subjects.to_vec()).await;
+        let answer = self.readers.look_up(identities.to_vec()).await;
         if let Err(error) = &answer {
-            tracing::warn!(controller, subjects = subjects.len(), %error, "consent look-up failed");
+            tracing::warn!(controller, subjects = identities.len(), %error, "consent look-up failed");
         }
         answer
     }
 
-    /// Writes one change down, received at `recorded_at`. Blocks until it is on disk.
+    /// Writes one row down, received at `recorded_at`. Blocks until it is on disk.
     ///
     /// # Errors
     /// When it cannot be a record, or the register cannot take it.
     pub fn record(&self, row: &Row, recorded_at: Timestamp) -> Result<Recorded, RegisterError> {
-        self.write(|writing, keys| writer::write_changes(writing, keys, &[row], recorded_at))
-            .map(|recorded| recorded.first().copied().unwrap_or(Recorded::AlreadyThere))
+        let recorded = self.write_batch(std::slice::from_ref(row), recorded_at)?;
+        Ok(recorded.first().copied().unwrap_or(Recorded::AlreadyThere))
     }
 
     /// Writes one contact record down, received at `recorded_at`. Blocks until it is on disk.
@@ -301,9 +123,48 @@ impl Register {
         contact: &Contact,
         recorded_at: Timestamp,
     ) -> Result<Recorded, RegisterError> {
-        self.write(|writing, keys| {
-            writer::write_contact(writing, keys, controller, address, contact, recorded_at)
-        })
+        let row = Row {
+            controller: controller.to_owned(),
+            address: address.to_owned(),
+            entry: RowEntry::Contact(contact.clone()),
+        };
+        self.record(&row, recorded_at)
+    }
+
+    /// Writes rows down in one transaction, received at `recorded_at`, and answers for each in their order. Blocks until
+    /// they are on disk.
+    ///
+    /// # Errors
+    /// When one of them cannot be a record, or the register cannot take them: then nothing was written.
+    pub fn write_batch(
+        &self,
+        rows: &[Row],
+        recorded_at: Timestamp,
+    ) -> Result<Vec<Recorded>, RegisterError> {
+        self.write(|writing, keys| writer::write_batch(writing, keys, rows, recorded_at))
+    }
+
+    /// Erases one person as of `at`: a tombstone that an older record cannot revive, everything older blanked (D22).
+    /// Blocks until it is on disk.
+    ///
+    /// # Errors
+    /// When the register cannot take it: then nothing was written.
+    pub fn erase(
+        &self,
+        controller: &str,
+        address: &str,
+        at: Timestamp,
+        recorded_at: Timestamp,
+    ) -> Result<Erasure, RegisterError> {
+        let row = Row {
+            controller: controller.to_owned(),
+            address: address.to_owned(),
+            entry: RowEntry::Change(Assertion {
+                at: Some(at),
+                ..Assertion::new(ChangeKind::Erased)
+            }),
+        };
+        self.write(|writing, keys| writer::erase(writing, keys, &row, recorded_at))
     }
 
     /// Where one person stands now. Blocks.
@@ -311,9 +172,9 @@ impl Register {
     /// # Errors
     /// When the register cannot be read.
     pub fn get(&self, controller: &str, address: &str) -> Result<Standing, RegisterError> {
-        let subject = self.keys().subject(controller, address);
         let reading = self.database.open_for_reading()?;
-        rows::standing(&reading.connection, &subject)
+        let identity = self.keys().identity(controller, address);
+        rows::standing(&reading.connection, &identity)
     }
 
     /// Everything recorded of one person, oldest receipt first, with the address as it was given: for the operator's
@@ -323,21 +184,62 @@ impl Register {
     /// When the register cannot be read or the address does not open.
     pub fn history(&self, controller: &str, address: &str) -> Result<History, RegisterError> {
         let reading = self.database.open_for_reading()?;
-        history::history(&reading, &self.keys(), controller, address)
+        let identity = self.keys().identity(controller, address);
+        history::history(&reading.connection, &self.keys(), controller, &identity)
     }
 
-    /// Adds every person's records up again and compares with what is written beside them. Blocks, for as long as it
-    /// takes.
+    /// The record of this name, whatever is left of it. Blocks.
     ///
     /// # Errors
-    /// When the register cannot be read, or names the first subject whose standing is not what its records say.
-    pub fn verify(&self) -> Result<Verified, RegisterError> {
-        history::verify(&self.database.open_for_reading()?)
+    /// When the register cannot be read.
+    pub fn proof(&self, id: &ProofId) -> Result<Option<ProofRecord>, RegisterError> {
+        history::proof(&self.database.open_for_reading()?.connection, id)
+    }
+
+    /// What was sealed away of an erased person's records, oldest first. Blocks.
+    ///
+    /// # Errors
+    /// When the register cannot be read or a record does not open.
+    pub fn defence(&self, controller: &str, address: &str) -> Result<Vec<Defence>, RegisterError> {
+        let reading = self.database.open_for_reading()?;
+        let identity = self.keys().identity(controller, address);
+        erase::defence(&reading.connection, &self.keys(), &identity)
+    }
+
+    /// Shows every living person, of one controller or of all, as of one moment, until `show` breaks off. Blocks.
+    ///
+    /// # Errors
+    /// When the register cannot be read or an address does not open.
+    pub fn each<B>(
+        &self,
+        controller: Option<&str>,
+        show: impl FnMut(Person) -> std::ops::ControlFlow<B>,
+    ) -> Result<std::ops::ControlFlow<B>, RegisterError> {
+        let reading = self.database.open_for_reading()?;
+        history::each(&reading.connection, &self.keys(), controller, show)
+    }
+
+    /// The end of every controller's chain. Blocks.
+    ///
+    /// # Errors
+    /// When the register cannot be read.
+    pub fn heads(&self) -> Result<Vec<Head>, RegisterError> {
+        chain::heads(&self.database.open_for_reading()?.connection)
+    }
+
+    /// Recomputes every chain, adds every person's records up again and compares with what is written beside them and
+    /// with the heads that somebody wrote down. Blocks, for as long as it takes.
+    ///
+    /// # Errors
+    /// When the register cannot be read, or `Unverified` with the first record that does not fit.
+    pub fn verify(&self, heads: &[Head]) -> Result<Verified, RegisterError> {
+        let reading = self.database.open_for_reading()?;
+        verify::verify(&reading.connection, &self.keys(), heads)
     }
 
     fn write<T>(
         &self,
-        work: impl FnOnce(&mut Writing, &Keys) -> Result<T, RegisterError>,
+        work: impl FnOnce(&mut Writing, (&KeyRing, &Keys)) -> Result<T, RegisterError>,
     ) -> Result<T, RegisterError> {
         // After a panic the slot is empty, since what stood in it was taken out before.
         let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -345,7 +247,7 @@ impl Register {
             Some(writing) if self.database.is_current(&writing) => writing,
             _ => self.database.open_for_writing()?,
         };
-        let result = work(&mut writing, &self.keys());
+        let result = work(&mut writing, (&self.database.keys, &self.keys()));
         // After an engine's error the connection is not trusted with the next write.
         if !matches!(
             result,

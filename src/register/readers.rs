@@ -10,8 +10,9 @@ use tokio::sync::Semaphore;
 
 use super::RegisterError;
 use super::database::{Database, Reading};
+use super::keys::Identity;
 use super::rows;
-use crate::consent::{Standing, Subject};
+use crate::consent::Standing;
 
 #[derive(Debug)]
 pub(super) struct Readers {
@@ -31,7 +32,7 @@ impl Readers {
 
     pub(super) async fn look_up(
         &self,
-        subjects: Vec<Subject>,
+        identities: Vec<Identity>,
     ) -> Result<Vec<Standing>, RegisterError> {
         let wait = self.database.read_wait;
         let answer = async {
@@ -44,7 +45,7 @@ impl Readers {
             let work = tokio::task::spawn_blocking(move || {
                 // Held by the work, not by who waits for it: given up is not finished.
                 let _permit = permit;
-                look_up_blocking(&database, &idle, &subjects)
+                look_up_blocking(&database, &idle, &identities)
             });
             work.await.map_err(|_| RegisterError::Interrupted)?
         };
@@ -59,14 +60,14 @@ impl Readers {
 fn look_up_blocking(
     database: &Database,
     idle: &Mutex<Vec<Reading>>,
-    subjects: &[Subject],
+    identities: &[Identity],
 ) -> Result<Vec<Standing>, RegisterError> {
     let held = idle.lock().ok().and_then(|mut idle| idle.pop());
     let mut reading = match held {
         Some(reading) if database.is_current(&reading) => reading,
         _ => database.open_for_reading()?,
     };
-    let standings = look_up_in(&mut reading, subjects)?;
+    let standings = look_up_in(database, &mut reading, identities)?;
     if let Ok(mut idle) = idle.lock() {
         idle.push(reading);
     }
@@ -74,11 +75,27 @@ fn look_up_blocking(
 }
 
 /// One read transaction, so that all recipients of a message are seen at one moment.
-fn look_up_in(reading: &mut Reading, subjects: &[Subject]) -> Result<Vec<Standing>, RegisterError> {
+fn look_up_in(
+    database: &Database,
+    reading: &mut Reading,
+    identities: &[Identity],
+) -> Result<Vec<Standing>, RegisterError> {
     let transaction = reading.connection.transaction()?;
-    let standings = subjects
+    for (place, identity) in identities.iter().enumerate() {
+        // One message's identities are made together; who mixes generations is refused all the same.
+        let same = place
+            .checked_sub(1)
+            .and_then(|before| identities.get(before))
+            .is_some_and(|before| before.generation() == identity.generation());
+        if !same {
+            database
+                .keys
+                .check_lookup(&transaction, identity.generation())?;
+        }
+    }
+    let standings = identities
         .iter()
-        .map(|subject| rows::standing(&transaction, subject))
+        .map(|identity| rows::standing(&transaction, identity))
         .collect::<Result<_, _>>()?;
     transaction.finish()?;
     Ok(standings)

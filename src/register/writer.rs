@@ -1,23 +1,25 @@
 //! Adding records: change, contact, and the standing that follows, in one transaction.
 //!
-//! The same content is the same record: it is added once and keeps its first `recorded_at`, so that an import can be run
-//! again. It must never change or remove a record. When anything of a batch fails, nothing of it is written.
+//! The same content about the same person is the same record: it is added once and keeps its first `recorded_at`, so that
+//! an import can be run again. It must never change a record, and removes what one says only for an erasure. When
+//! anything of a batch fails, nothing of it is written.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use ring::digest;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
-use super::RegisterError;
+use super::chain::{Addition, Chains};
 use super::database::Writing;
-use super::keys::Keys;
-use super::rows;
-use crate::consent::record::{check_address, check_controller};
-use crate::consent::{Assertion, Change, Contact, ProofId, Standing, State, Subject, fold};
+use super::erase::Erasure;
+use super::keys::{Identity, KeyRing, Keys};
+use super::people::{self, Person};
+use super::{RegisterError, chain, payload, rows};
+use crate::consent::record::{Effect, check_address, check_controller};
+use crate::consent::{Assertion, Change, ChangeKind, Contact, ContactRecord, Form, ProofId, fold};
 
-/// One assertion about one person.
+/// One thing to be written down about one person.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Row {
     /// Whose consent register it concerns.
@@ -25,17 +27,36 @@ pub struct Row {
     /// The person's address, as given.
     pub address: String,
     /// What is said.
-    pub assertion: Assertion,
+    pub entry: RowEntry,
+}
+
+/// What a row says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "rows are changes but for a few, and live as long as one batch"
+)]
+pub enum RowEntry {
+    /// What the person wants.
+    Change(Assertion),
+    /// What is known of the address.
+    Contact(Contact),
+}
+
+impl Row {
+    /// Whether it takes something away from whoever wants to track: what must not wait behind an import.
+    pub fn is_restriction(&self) -> bool {
+        match &self.entry {
+            RowEntry::Change(assertion) => assertion.kind != ChangeKind::Granted,
+            RowEntry::Contact(_) => false,
+        }
+    }
 }
 
 /// The address stays out of logs and panics.
 impl std::fmt::Debug for Row {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            formatter,
-            "Row({}, .., {:?})",
-            self.controller, self.assertion
-        )
+        write!(formatter, "Row({}, .., {:?})", self.controller, self.entry)
     }
 }
 
@@ -47,197 +68,296 @@ pub enum Recorded {
     New,
     /// The same content was there; nothing changed.
     AlreadyThere,
+    /// The person is erased and this counts from no later than that: nothing was stored (S19).
+    Erased,
 }
 
 /// Writes rows down in one transaction.
-pub(super) fn write_changes(
+pub(super) fn write_batch(
     writing: &mut Writing,
-    keys: &Keys,
-    batch: &[&Row],
+    (ring, keys): (&KeyRing, &Keys),
+    batch: &[Row],
     recorded_at: Timestamp,
 ) -> Result<Vec<Recorded>, RegisterError> {
-    let transaction = writing
-        .connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut recorded = Vec::with_capacity(batch.len());
-    let mut touched: BTreeMap<i64, (Subject, &Row)> = BTreeMap::new();
-    for row in batch {
-        check_controller(&row.controller)?;
-        check_address(&row.address)?;
-        let subject = keys.subject(&row.controller, &row.address);
-        let change = row.assertion.clone().received(&subject, recorded_at)?;
-        let subject_row = subject_row(&transaction, &subject, &row.controller)?;
-        let new = insert_change(&transaction, subject_row, &change)?;
-        if new {
-            touched.insert(subject_row, (subject, row));
-        }
-        recorded.push(recorded_as(new));
-    }
-    for (subject_row, (subject, row)) in touched {
-        let standing = fold(&rows::changes(&transaction, subject_row)?);
-        rows::write_standing(&transaction, &subject, &standing)?;
-        keep_address(&transaction, keys, subject_row, &subject, row, &standing)?;
-    }
+    let transaction = begin(writing, ring, keys)?;
+    let mut pen = Pen::new(&transaction, keys, recorded_at);
+    let recorded = batch
+        .iter()
+        .map(|row| pen.write(row))
+        .collect::<Result<Vec<_>, _>>()?;
+    pen.finish()?;
     transaction.commit()?;
     Ok(recorded)
 }
 
-/// Writes one contact record down.
-pub(super) fn write_contact(
+/// Erases one person in one transaction.
+pub(super) fn erase(
     writing: &mut Writing,
-    keys: &Keys,
-    controller: &str,
-    address: &str,
-    contact: &Contact,
+    (ring, keys): (&KeyRing, &Keys),
+    row: &Row,
     recorded_at: Timestamp,
-) -> Result<Recorded, RegisterError> {
-    check_controller(controller)?;
-    check_address(address)?;
-    let subject = keys.subject(controller, address);
+) -> Result<Erasure, RegisterError> {
+    let transaction = begin(writing, ring, keys)?;
+    let mut pen = Pen::new(&transaction, keys, recorded_at);
+    let RowEntry::Change(assertion) = &row.entry else {
+        return Err(RegisterError::Interrupted);
+    };
+    let erasure = pen.erase(row, assertion)?;
+    pen.finish()?;
+    transaction.commit()?;
+    Ok(erasure)
+}
+
+/// The write lock, with the keys that the register calls current.
+pub(super) fn begin<'a>(
+    writing: &'a mut Writing,
+    ring: &KeyRing,
+    keys: &Keys,
+) -> Result<Transaction<'a>, RegisterError> {
     let transaction = writing
         .connection
         .transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let subject_row = subject_row(&transaction, &subject, controller)?;
-    let informed = rows::joined(&contact.informed_purposes);
-    let inserted = transaction.execute(
-        "INSERT INTO contacts (id, subject, collected_at, informed_at, notice, informed_purposes, country, address_kind,
-                               recorded_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
-        params![
-            contact_name(&subject, contact, &informed).as_bytes(),
-            subject_row,
-            contact.collected_at.map(Timestamp::as_microsecond),
-            contact.informed_at.map(Timestamp::as_microsecond),
-            contact.notice,
-            informed,
-            contact.country,
-            contact.address_kind.map(|kind| kind.as_str()),
-            recorded_at.as_microsecond(),
-        ],
-    )?;
-    let sealed = keys.seal().seal(controller, &subject, address.trim())?;
-    let standing = rows::standing(&transaction, &subject)?;
-    if !is_erased(&standing) {
-        set_address(&transaction, subject_row, &sealed)?;
+    ring.check(&transaction, keys)?;
+    Ok(transaction)
+}
+
+/// What writes in one transaction.
+pub(super) struct Pen<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) keys: &'a Keys,
+    pub(super) chains: Chains<'a>,
+    pub(super) recorded_at: Timestamp,
+    forms: BTreeMap<Form, (i64, [u8; 32])>,
+    touched: BTreeMap<i64, Touched>,
+}
+
+/// Whoever must be added up again at the end.
+struct Touched {
+    identity: Identity,
+    controller: String,
+    address: String,
+}
+
+impl<'a> Pen<'a> {
+    pub(super) fn new(connection: &'a Connection, keys: &'a Keys, recorded_at: Timestamp) -> Self {
+        Self {
+            connection,
+            keys,
+            chains: Chains::new(connection, keys),
+            recorded_at,
+            forms: BTreeMap::new(),
+            touched: BTreeMap::new(),
+        }
     }
-    transaction.commit()?;
-    Ok(recorded_as(inserted > 0))
-}
 
-fn recorded_as(new: bool) -> Recorded {
-    if new {
-        Recorded::New
-    } else {
-        Recorded::AlreadyThere
+    fn write(&mut self, row: &Row) -> Result<Recorded, RegisterError> {
+        match &row.entry {
+            RowEntry::Change(assertion) if assertion.kind == ChangeKind::Erased => {
+                Ok(self.erase(row, assertion)?.recorded)
+            }
+            RowEntry::Change(assertion) => self.write_change(row, assertion),
+            RowEntry::Contact(contact) => self.write_contact(row, contact),
+        }
+    }
+
+    fn write_change(&mut self, row: &Row, said: &Assertion) -> Result<Recorded, RegisterError> {
+        let identity = self.identity(row)?;
+        let mut change = said
+            .clone()
+            .received(&identity.current(), self.recorded_at)?;
+        let later = |erased_at| matches!(change.effect(), Effect::From(at) if at > erased_at);
+        let person = match self.place(row, &identity, said.content(), later)? {
+            Place::Free(person, id) => {
+                change.id = id;
+                person
+            }
+            Place::Taken(recorded) => return Ok(recorded),
+        };
+        self.add_change(&person, &change, None)?;
+        self.touch(&person, identity, row);
+        Ok(Recorded::New)
+    }
+
+    fn write_contact(&mut self, row: &Row, contact: &Contact) -> Result<Recorded, RegisterError> {
+        let identity = self.identity(row)?;
+        let content = contact.content();
+        let mut record = contact
+            .clone()
+            .received(&identity.current(), self.recorded_at)?;
+        let later = |erased_at| counts_from(&record).is_some_and(|at| at > erased_at);
+        let person = match self.place(row, &identity, content, later)? {
+            Place::Free(person, id) => {
+                record.id = id;
+                person
+            }
+            Place::Taken(recorded) => return Ok(recorded),
+        };
+        let payload = payload::of_contact(person.id, &record)?;
+        self.chains.add(
+            person.controller,
+            &Addition {
+                id: record.id,
+                person: Some(person.id),
+                kind: payload::CONTACT,
+                evidence: None,
+                payload: &payload,
+            },
+        )?;
+        self.touch(&person, identity, row);
+        Ok(Recorded::New)
+    }
+
+    pub(super) fn identity(&self, row: &Row) -> Result<Identity, RegisterError> {
+        check_controller(&row.controller)?;
+        check_address(&row.address)?;
+        Ok(self.keys.identity(&row.controller, &row.address))
+    }
+
+    /// Whether this content still has its place in the chain, and the person's row, made where it is missing.
+    fn place(
+        &mut self,
+        row: &Row,
+        identity: &Identity,
+        content: [u8; 32],
+        later: impl FnOnce(Timestamp) -> bool,
+    ) -> Result<Place, RegisterError> {
+        let Some(person) = people::find(self.connection, identity)? else {
+            let controller = people::controller_or_add(self.connection, &row.controller)?;
+            let address = Some((row.controller.as_str(), row.address.trim()));
+            let person = people::add(self.connection, self.keys, controller, identity, address)?;
+            let id = chain::name(self.keys, &person.seed, &content);
+            return Ok(Place::Free(person, id));
+        };
+        let id = chain::name(self.keys, &person.seed, &content);
+        if self.is_there(&id)? {
+            return Ok(Place::Taken(Recorded::AlreadyThere));
+        }
+        match person.erased_at {
+            Some(erased_at) if !later(erased_at) => Ok(Place::Taken(Recorded::Erased)),
+            _ => Ok(Place::Free(person, id)),
+        }
+    }
+
+    /// Blanked records count: their content was received once and is not received again.
+    pub(super) fn is_there(&self, id: &ProofId) -> Result<bool, RegisterError> {
+        let found: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT 1 FROM records WHERE id = ?1")?
+            .query_row(params![id.as_bytes()], |row| row.get(0))
+            .optional()?;
+        Ok(found.is_some())
+    }
+
+    pub(super) fn add_change(
+        &mut self,
+        person: &Person,
+        change: &Change,
+        tombstone: Option<payload::Tombstone>,
+    ) -> Result<i64, RegisterError> {
+        let evidence = self.evidence(&change.said.form)?;
+        let payload = payload::of_change(person.id, change, tombstone)?;
+        self.chains.add(
+            person.controller,
+            &Addition {
+                id: change.id,
+                person: Some(person.id),
+                kind: payload::CHANGE,
+                evidence,
+                payload: &payload,
+            },
+        )
+    }
+
+    fn evidence(&mut self, form: &Form) -> Result<Option<(i64, [u8; 32])>, RegisterError> {
+        if *form == Form::default() {
+            return Ok(None);
+        }
+        if let Some(known) = self.forms.get(form) {
+            return Ok(Some(*known));
+        }
+        let body = payload::written(form)?;
+        let sha256 = chain::sha256(body.as_bytes());
+        let found: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT id FROM evidence WHERE sha256 = ?1")?
+            .query_row(params![sha256], |row| row.get(0))
+            .optional()?;
+        let row = match found {
+            Some(row) => row,
+            None => {
+                self.connection
+                    .prepare_cached("INSERT INTO evidence (sha256, body) VALUES (?1, ?2)")?
+                    .execute(params![sha256, body])?;
+                self.connection.last_insert_rowid()
+            }
+        };
+        self.forms.insert(form.clone(), (row, sha256));
+        Ok(Some((row, sha256)))
+    }
+
+    pub(super) fn touch(&mut self, person: &Person, identity: Identity, row: &Row) {
+        self.touched.insert(
+            person.id,
+            Touched {
+                identity,
+                controller: row.controller.clone(),
+                address: row.address.clone(),
+            },
+        );
+    }
+
+    /// Adds everybody up again of whom something was written.
+    pub(super) fn finish(mut self) -> Result<(), RegisterError> {
+        for (id, touched) in std::mem::take(&mut self.touched) {
+            let told = rows::told(self.connection, id)?;
+            rows::write_standing(self.connection, id, &fold(&told.changes()))?;
+            let person = people::by_id(self.connection, id)?;
+            let facts = told.facts();
+            if !(facts.is_empty() && person.contact.is_none()) {
+                rows::write_facts(self.connection, id, &facts)?;
+            }
+            self.keep_address(&person, &touched, &told)?;
+        }
+        Ok(())
+    }
+
+    /// The sealed address stays as long as the person does; of the erased nothing stays but that they are (D22), until a
+    /// newer grant or contact brings them back. By all records and not by the row at hand, so that the order of rows does
+    /// not matter.
+    fn keep_address(
+        &self,
+        person: &Person,
+        touched: &Touched,
+        told: &rows::Told,
+    ) -> Result<(), RegisterError> {
+        if person.erased_at.is_some() && !told.is_back() {
+            return people::forget_address(self.connection, person.id);
+        }
+        let current = touched.identity.generation();
+        if person.sealed_address.is_some() && person.generation == current {
+            return Ok(());
+        }
+        // The address as it was given first, where it can still be read.
+        let address = people::address(self.keys, &touched.controller, person)?
+            .unwrap_or_else(|| touched.address.trim().to_owned());
+        let sealed = people::seal(
+            self.keys,
+            &touched.controller,
+            &person.seed,
+            &touched.identity.current(),
+            &address,
+        )?;
+        people::carry(self.connection, person.id, &touched.identity, &sealed)
     }
 }
 
-fn subject_row(
-    connection: &Connection,
-    subject: &Subject,
-    controller: &str,
-) -> Result<i64, RegisterError> {
-    let found = connection
-        .prepare_cached("SELECT id FROM subjects WHERE subject = ?1")?
-        .query_row(params![subject.as_bytes()], |row| row.get(0))
-        .optional()?;
-    if let Some(number) = found {
-        return Ok(number);
-    }
-    connection
-        .prepare_cached("INSERT INTO subjects (subject, controller) VALUES (?1, ?2)")?
-        .execute(params![subject.as_bytes(), controller])?;
-    Ok(connection.last_insert_rowid())
+/// Where a content goes.
+enum Place {
+    Free(Person, ProofId),
+    Taken(Recorded),
 }
 
-fn insert_change(
-    connection: &Connection,
-    subject_row: i64,
-    change: &Change,
-) -> Result<bool, RegisterError> {
-    let inserted = connection
-        .prepare_cached(
-            "INSERT INTO changes (id, subject, state, purposes, at, recorded_at, channel, wording_version, wording_sha256)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
-        )?
-        .execute(params![
-            change.id.as_bytes(),
-            subject_row,
-            change.said.kind.as_str(),
-            rows::joined(&change.said.purposes),
-            change.said.at.map(Timestamp::as_microsecond),
-            change.recorded_at.as_microsecond(),
-            change.said.form.channel,
-            change.said.form.wording_version,
-            change.said.form.wording_sha256,
-        ])?;
-    Ok(inserted > 0)
-}
-
-/// The sealed address stays as long as the person does; of the erased nothing stays but that they are (D22). By the
-/// standing and not by the row at hand, so that the order of rows does not matter.
-fn keep_address(
-    connection: &Connection,
-    keys: &Keys,
-    subject_row: i64,
-    subject: &Subject,
-    row: &Row,
-    standing: &Standing,
-) -> Result<(), RegisterError> {
-    if is_erased(standing) {
-        connection
-            .prepare_cached("UPDATE subjects SET sealed_address = NULL WHERE id = ?1")?
-            .execute(params![subject_row])?;
-        return Ok(());
-    }
-    let sealed = keys
-        .seal()
-        .seal(&row.controller, subject, row.address.trim())?;
-    set_address(connection, subject_row, &sealed)
-}
-
-fn set_address(
-    connection: &Connection,
-    subject_row: i64,
-    sealed: &[u8],
-) -> Result<(), RegisterError> {
-    connection
-        .prepare_cached(
-            "UPDATE subjects SET sealed_address = ?2 WHERE id = ?1 AND sealed_address IS NULL",
-        )?
-        .execute(params![subject_row, sealed])?;
-    Ok(())
-}
-
-fn is_erased(standing: &Standing) -> bool {
-    let mut entries = standing.entries().peekable();
-    entries.peek().is_some() && entries.all(|(_, entry)| entry.state == State::Erased)
-}
-
-/// Like a change's name: the same content is the same record.
-fn contact_name(subject: &Subject, contact: &Contact, informed: &str) -> ProofId {
-    let moment = |at: Option<Timestamp>| at.map(|at| at.as_microsecond().to_string());
-    let collected = moment(contact.collected_at);
-    let informed_at = moment(contact.informed_at);
-    let fields: [Option<&[u8]>; 8] = [
-        Some(b"pixelgate contact 1"),
-        Some(subject.as_bytes()),
-        collected.as_deref().map(str::as_bytes),
-        informed_at.as_deref().map(str::as_bytes),
-        contact.notice.as_deref().map(str::as_bytes),
-        Some(informed.as_bytes()),
-        contact.country.as_deref().map(str::as_bytes),
-        contact.address_kind.map(|kind| kind.as_str().as_bytes()),
-    ];
-    let mut context = digest::Context::new(&digest::SHA256);
-    for field in fields {
-        let octets = field.map_or(u64::MAX, |field| field.len() as u64);
-        context.update(&octets.to_be_bytes());
-        context.update(field.unwrap_or_default());
-    }
-    let mut id = [0; 16];
-    for (octet, from) in id.iter_mut().zip(context.finish().as_ref()) {
-        *octet = *from;
-    }
-    ProofId::from_bytes(id)
+/// The latest moment that a contact record speaks of; one without any is older than every erasure.
+pub(super) fn counts_from(record: &ContactRecord) -> Option<Timestamp> {
+    record.contact.collected_at.max(record.contact.informed_at)
 }

@@ -24,7 +24,7 @@ use crate::consent::{Law, Profiles, Reason, Standing, Subject, WithdrawalLink};
 use crate::mime::splice::Spliced;
 use crate::mime::trace;
 use crate::pixel::Rules;
-use crate::register::{Keys, Register};
+use crate::register::{Identity, Keys, Register, RegisterError};
 
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
@@ -123,10 +123,9 @@ impl Examiner {
             return Err(reply);
         }
         let stream = self.streams.pick(case.listener, &survey.header.streams);
-        let subjects = self.subjects(stream, case);
         for _ in 0..ROUNDS {
             let asked_at = Instant::now();
-            let standings = self.look_up(stream, &subjects).await;
+            let (subjects, standings) = self.ask(stream, case).await;
             let asked = (asked_at, &standings);
             let decided = || self.decided(case, survey.clone(), stream, &subjects, asked);
             let examined = apart(case.message.len(), decided);
@@ -164,25 +163,36 @@ impl Examiner {
             .then(|| replies::loops_through_us(count.ours))
     }
 
-    fn subjects(&self, stream: &Stream, case: &Case<'_>) -> Vec<Subject> {
-        case.forward_paths
-            .iter()
-            .map(|path| Subject::of(self.keys.lookup(), &stream.controller, path))
-            .collect()
-    }
-
-    async fn look_up(
+    /// Who they are to this controller, and where they stand. When the keys have been rotated since the last message, with
+    /// the new ones, once.
+    async fn ask(
         &self,
         stream: &Stream,
-        subjects: &[Subject],
-    ) -> Result<Vec<Standing>, Reason> {
-        match self.register.look_up(&stream.controller, subjects).await {
-            Ok(standings) if standings.len() == subjects.len() => Ok(standings),
-            Ok(_) => Err(Reason::StoreUnavailable),
-            Err(error) => {
-                tracing::error!(%error, "the register did not answer: nothing is kept");
-                Err(Reason::StoreUnavailable)
+        case: &Case<'_>,
+    ) -> (Vec<Subject>, Result<Vec<Standing>, Reason>) {
+        let mut rotated = false;
+        loop {
+            let keys = self.register.keys();
+            let identities: Vec<_> = case
+                .forward_paths
+                .iter()
+                .map(|path| keys.identity(&stream.controller, path))
+                .collect();
+            let answer = self.register.look_up(&stream.controller, &identities).await;
+            if matches!(answer, Err(RegisterError::KeysRotated)) && !rotated {
+                rotated = true;
+                continue;
             }
+            let subjects = identities.iter().map(Identity::current).collect();
+            let standings = match answer {
+                Ok(standings) if standings.len() == identities.len() => Ok(standings),
+                Ok(_) => Err(Reason::StoreUnavailable),
+                Err(error) => {
+                    tracing::error!(%error, "the register did not answer: nothing is kept");
+                    Err(Reason::StoreUnavailable)
+                }
+            };
+            return (subjects, standings);
         }
     }
 

@@ -9,7 +9,7 @@ use super::{failure, standing};
 use crate::cli::{Exit, Failure, Whom, say};
 use crate::consent::record::Assertion;
 use crate::consent::{ChangeKind, Form, Purpose};
-use crate::register::{Recorded, Register, Row};
+use crate::register::{Recorded, Register, Row, RowEntry};
 
 /// `pixelgate consent set`.
 #[derive(Debug, Clone, Args)]
@@ -86,10 +86,13 @@ pub(super) fn run(register: &Register, set: &Set) -> Result<(), Failure> {
     let row = Row {
         controller: set.whom.controller.clone(),
         address: set.whom.address.clone(),
-        assertion,
+        entry: RowEntry::Change(assertion),
     };
     let text = match (register.record(&row, now).map_err(failure)?, missing) {
         (Recorded::AlreadyThere, _) => "this was recorded already\n".to_owned(),
+        (Recorded::Erased, _) => {
+            "the person is erased, and this is no newer: nothing was recorded\n".to_owned()
+        }
         (_, Some(missing)) => {
             format!("recorded as a claim, which permits nothing: {missing} is missing\n")
         }
