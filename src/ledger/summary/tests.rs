@@ -310,9 +310,13 @@ fn a_number_that_jumps_is_told() {
         at: "2026-11-22T10:00:00Z".parse().unwrap(),
         body: Body::Start(Start::default()),
     };
-    [5, 6, 8, 9].map(|seq| summary.line(&line(seq)));
+    for seq in [5, 6, 8, 9] {
+        summary.line(&line(seq));
+    }
     summary.next_directory();
-    [1, 2].map(|seq| summary.line(&line(seq)));
+    for seq in [1, 2] {
+        summary.line(&line(seq));
+    }
     assert_eq!(summary.finish().jumps, 1);
 }
 
