@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 mod check;
 mod consent;
 mod extract;
+mod keys;
 mod ledger;
 mod log;
 mod paper;
@@ -81,6 +82,9 @@ enum Command {
     /// The ledger of decisions
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// The keys of the register
+    #[command(subcommand)]
+    Keys(keys::Command),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -124,6 +128,7 @@ pub fn run() -> ExitCode {
         Command::Consent(command) => consent::run(config, command),
         Command::Why(why) => why::run(config, &why),
         Command::Ledger(command) => ledger::run(config, &command),
+        Command::Keys(command) => keys::run(config, command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -99,9 +99,17 @@ pub(super) fn read(line: &[u8]) -> Result<Link, NoLink> {
 }
 
 pub(super) fn hash_of(octets: &[u8]) -> String {
-    digest::digest(&digest::SHA256, octets)
-        .as_ref()
+    hex(digest::digest(&digest::SHA256, octets).as_ref())
+}
+
+/// Lower-case hex.
+pub(super) fn hex(octets: &[u8]) -> String {
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+    ];
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('0');
+    octets
         .iter()
-        .map(|octet| format!("{octet:02x}"))
+        .flat_map(|octet| [digit(octet >> 4), digit(octet & 15)])
         .collect()
 }

@@ -1,18 +1,26 @@
 //! The ledger: every decision written down before it takes effect, in lines that hang together.
 //!
-//! One directory, one writer, one file per UTC day, JSON lines chained by SHA-256 (DESIGN 5, D21). It takes plain values
+//! One directory, one writer, segments by UTC day and size, JSON lines chained by SHA-256 (DESIGN 5, D21). It takes plain values
 //! and must never know how a decision was made, nor an address or a URL: subjects and URLs come as keyed hashes, hosts
 //! through [`Host`]. What cannot be written is an error and the caller keeps nothing; the chain stays valid, and once
 //! writing works again a `gap` line says how many lines are missing since when.
 
 mod chain;
+mod dropped;
 mod fit;
+mod frames;
 mod host;
+mod index;
 mod line;
+mod names;
 mod notice;
+mod packed;
 pub mod read;
 mod segments;
+mod settings;
+mod stored;
 pub mod summary;
+mod turn;
 mod verify;
 mod writer;
 
@@ -26,68 +34,19 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+pub use dropped::Dropped;
 pub use host::Host;
 pub use line::{
     Decision, Enforcement, Fate, Finding, Group, Intent, Outcome, PartDecision, Uninspectable,
 };
 pub use notice::{Gap, RegisterHead, Start, StartFacts, StreamShadow};
-pub use verify::{Verified, VerifyError, verify};
+pub use settings::Settings;
+use turn::Tending;
+pub use verify::{AuditHead, Verified, VerifyError, verify, verify_against};
 use writer::{Kind, Request, Writer};
 
 /// The longest line, in octets: a thousand recipients, each with a proof of their own for each of many findings.
 pub const LINE_OCTETS_MAX: usize = 16 * 1024 * 1024;
-
-/// `[ledger]` of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// Where the ledger lies; made 0700 where it is missing. Default: `var/ledger`.
-    pub directory: PathBuf,
-    /// Name of this machine in every line: 1 to 64 letters, digits, `.`, `_`, `-`. Default: `local`.
-    pub node: String,
-    /// How long a message waits for its line to be written, in milliseconds, 1 to 60000. Default: 2000.
-    pub write_timeout_ms: u64,
-    /// How many lines may wait to be written, 1 to 65536. Default: 4096.
-    pub queue_lines: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            directory: PathBuf::from("var/ledger"),
-            node: "local".to_owned(),
-            write_timeout_ms: 2_000,
-            queue_lines: 4_096,
-        }
-    }
-}
-
-impl Settings {
-    /// Checks every value without opening anything.
-    ///
-    /// # Errors
-    /// Names the first key whose value cannot be used.
-    pub fn check(&self) -> Result<(), LedgerError> {
-        let wrong = |key, problem| Err(LedgerError::Setting { key, problem });
-        let letter = |octet: u8| octet.is_ascii_alphanumeric() || b"._-".contains(&octet);
-        if self.node.is_empty() || self.node.len() > 64 || !self.node.bytes().all(letter) {
-            let problem = "must be 1 to 64 letters, digits, `.`, `_` or `-`".to_owned();
-            return wrong("node", problem);
-        }
-        if self.write_timeout_ms == 0 || self.write_timeout_ms > 60_000 {
-            let problem = format!(
-                "is {}; it must lie between 1 and 60000",
-                self.write_timeout_ms
-            );
-            return wrong("write_timeout_ms", problem);
-        }
-        if self.queue_lines == 0 || self.queue_lines > 65_536 {
-            let problem = format!("is {}; it must lie between 1 and 65536", self.queue_lines);
-            return wrong("queue_lines", problem);
-        }
-        Ok(())
-    }
-}
 
 /// Why a line was not written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -172,6 +131,7 @@ pub struct Ledger {
 struct Running {
     requests: mpsc::Sender<Request>,
     thread: JoinHandle<()>,
+    tending: Tending,
 }
 
 impl Ledger {
@@ -189,7 +149,8 @@ impl Ledger {
         clock: Clock,
     ) -> Result<Arc<Self>, LedgerError> {
         settings.check()?;
-        let writer = Writer::open(settings, facts, clock)?;
+        let mut writer = Writer::open(settings, facts, clock)?;
+        let tending = writer.tend(settings)?;
         let (requests, receiver) = mpsc::channel(settings.queue_lines);
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
@@ -199,7 +160,11 @@ impl Ledger {
                 problem: format!("no thread to write it: {error}"),
             })?;
         Ok(Arc::new(Self {
-            running: Mutex::new(Some(Running { requests, thread })),
+            running: Mutex::new(Some(Running {
+                requests,
+                thread,
+                tending,
+            })),
             wait: Duration::from_millis(settings.write_timeout_ms),
         }))
     }
@@ -234,11 +199,12 @@ impl Ledger {
             Ok(mut running) => running.take(),
             Err(poisoned) => poisoned.into_inner().take(),
         };
-        if let Some(Running { requests, thread }) = running {
-            drop(requests);
-            if thread.join().is_err() {
+        if let Some(running) = running {
+            drop(running.requests);
+            if running.thread.join().is_err() {
                 tracing::error!("the ledger's writer ended by a panic");
             }
+            running.tending.stop();
         }
     }
 

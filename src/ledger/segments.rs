@@ -1,4 +1,4 @@
-//! The files of a ledger: one per UTC day, appended to, never changed, and continued after a crash.
+//! The open end of a ledger: the segment that grows, rolled by day and size, and continued after a crash.
 //!
 //! It must never know what a line says. What was not wholly written is cut off, so that the file always ends with a
 //! whole line; a tail that a crash left torn is moved aside, not thrown away, and reported so that a `gap` line can tell.
@@ -7,12 +7,16 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::LedgerError;
 use super::chain::{self, Head, NoLink};
+use super::names::{Listing, SegmentName};
+use super::turn::{Turn, crash_point};
+use super::{LedgerError, Settings, dropped, packed};
 
 /// The most that is moved aside as a torn tail, in octets: several of the longest lines.
 const TORN_OCTETS_MAX: u64 = 64 * 1024 * 1024;
@@ -23,13 +27,22 @@ const TAIL_OCTETS: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Segments {
     directory: PathBuf,
+    node: String,
+    /// From this size on lines go into the next segment, in octets.
+    octets_most: u64,
     current: Option<Segment>,
+    /// The latest segment there is.
+    last: Option<SegmentName>,
     head: Head,
+    /// What the disk holds is not known: the end must be found again.
+    lost: bool,
+    /// Who is told that every segment before this one is closed.
+    closed: Option<Sender<Turn>>,
 }
 
 #[derive(Debug)]
 struct Segment {
-    day: String,
+    name: SegmentName,
     path: PathBuf,
     file: File,
     octets: u64,
@@ -53,21 +66,41 @@ pub(super) struct Torn {
 #[derive(Debug, Clone)]
 pub(super) struct Mark {
     head: Head,
-    day: Option<String>,
+    segment: Option<SegmentName>,
     octets: u64,
 }
 
 impl Segments {
     /// Opens the end of the chain, making the directory where it is missing.
-    pub(super) fn open(directory: &Path) -> Result<(Self, Vec<Torn>), LedgerError> {
-        make_directory(directory)?;
+    pub(super) fn open(settings: &Settings) -> Result<(Self, Vec<Torn>), LedgerError> {
+        make_directory(&settings.directory)?;
         let mut segments = Self {
-            directory: directory.to_owned(),
+            directory: settings.directory.clone(),
+            node: settings.node.clone(),
+            octets_most: settings.segment_octets,
             current: None,
+            last: None,
             head: Head::start(),
+            lost: true,
+            closed: None,
         };
         let torn = segments.resume()?;
         Ok((segments, torn))
+    }
+
+    /// From now on `closed` is told of every segment that is begun: those before it are closed.
+    pub(super) fn tell(&mut self, closed: Sender<Turn>, now: Timestamp) {
+        self.closed = Some(closed);
+        if let Some(segment) = &self.current {
+            self.turned(segment.name.clone(), day_of(now));
+        }
+    }
+
+    fn turned(&self, before: SegmentName, today: Date) {
+        if let Some(closed) = &self.closed {
+            // Nobody there means that nothing is tended, which is said where that ended.
+            let _ = closed.send(Turn { before, today });
+        }
     }
 
     /// Looks for the last whole line, from the last file back, and makes the ledger end there.
@@ -75,11 +108,17 @@ impl Segments {
         let directory = self.directory.clone();
         // Until the end is found again the old head stands, so that a second attempt begins where this one did.
         self.current = None;
+        self.lost = true;
+        let listing = Listing::of(&directory)?;
         let mut current = None;
-        let mut head = Head::start();
+        let mut head = None;
         let mut torn = Vec::new();
-        for day in days(&directory)?.into_iter().rev() {
-            let mut segment = Segment::open(&directory, &day)?;
+        for (name, forms) in listing.segments.iter().rev() {
+            if !forms.plain {
+                head = Some(packed::end(&directory, name)?);
+                break;
+            }
+            let mut segment = Segment::open(&directory, name.clone())?;
             let end = last_line(&mut segment)?;
             let whole = end.as_ref().map_or(0, |(octets, _)| *octets);
             if whole < segment.octets {
@@ -90,14 +129,32 @@ impl Segments {
                 }
                 torn.push(segment.set_aside(whole, &directory)?);
             }
-            current.get_or_insert(segment);
+            if listing.last() == Some(name) {
+                current = Some(segment);
+            }
             if let Some((_, last)) = end {
-                head = last;
+                head = Some(last);
                 break;
             }
         }
+        // Where retention left no segment the chain goes on from what it kept.
+        let kept = || -> Result<_, LedgerError> {
+            let last = dropped::read(&directory)?.pop_last();
+            Ok(last.map(|(name, dropped)| (name, dropped.head())))
+        };
+        self.last = listing.last().cloned();
+        self.head = match head {
+            Some(head) => head,
+            None => match kept()? {
+                Some((name, head)) => {
+                    self.last = self.last.take().max(Some(name));
+                    head
+                }
+                None => Head::start(),
+            },
+        };
         self.current = current;
-        self.head = head;
+        self.lost = false;
         Ok(torn)
     }
 
@@ -109,16 +166,14 @@ impl Segments {
     /// Whether the next batch must find the end again first: after a failure, or because the file was moved away under
     /// us. Written there, lines would be acknowledged that nobody finds.
     pub(super) fn is_lost(&self) -> bool {
-        match &self.current {
-            None => self.head.seq > 0,
-            Some(segment) => !segment.is_in_place(),
-        }
+        let moved = |segment: &Segment| !segment.is_in_place();
+        self.lost || self.current.as_ref().is_some_and(moved)
     }
 
     pub(super) fn mark(&self) -> Mark {
         Mark {
             head: self.head.clone(),
-            day: self.current.as_ref().map(|segment| segment.day.clone()),
+            segment: self.current.as_ref().map(|segment| segment.name.clone()),
             octets: self.current.as_ref().map_or(0, |segment| segment.octets),
         }
     }
@@ -130,14 +185,14 @@ impl Segments {
         head: Head,
         at: Timestamp,
     ) -> Result<(), LedgerError> {
-        let day = at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d").to_string();
-        // A clock that was set back does not open an earlier file again: names of files tell the order of lines.
-        if self
-            .current
-            .as_ref()
-            .is_none_or(|segment| segment.day < day)
-        {
-            self.turn_to(&day)?;
+        let day = day_of(at);
+        let fits = |segment: &Segment| {
+            let name = &segment.name;
+            // A clock that was set back does not open an earlier file again: names of files tell the order of lines.
+            name.day >= day && name.node == self.node && segment.octets < self.octets_most
+        };
+        if !self.current.as_ref().is_some_and(fits) {
+            self.turn_to(day)?;
         }
         let Some(segment) = &mut self.current else {
             return Err(disk(&self.directory, &io::ErrorKind::NotFound.into()));
@@ -146,6 +201,7 @@ impl Segments {
             let failure = disk(&segment.path, &error);
             if segment.file.set_len(segment.octets).is_err() {
                 self.current = None;
+                self.lost = true;
             }
             return Err(failure);
         }
@@ -169,32 +225,35 @@ impl Segments {
     /// file is opened anew before the next line, since after a failed sync nothing is known of what the disk holds.
     pub(super) fn take_back(&mut self, mark: Mark) {
         if let Some(segment) = self.current.take() {
-            let same = mark.day.as_ref() == Some(&segment.day);
+            let same = mark.segment.as_ref() == Some(&segment.name);
             let octets = if same { mark.octets } else { 0 };
             if let Err(error) = segment.file.set_len(octets) {
                 tracing::error!(path = %segment.path.display(), %error, "ledger lines could not be taken back");
             }
         }
         self.head = mark.head;
+        self.lost = true;
     }
 
-    fn turn_to(&mut self, day: &str) -> Result<(), LedgerError> {
+    fn turn_to(&mut self, day: Date) -> Result<(), LedgerError> {
         if let Some(segment) = &self.current {
-            // The last lines of a day are on disk before the first of the next, or a crash could leave a hole.
+            // The last lines of a segment are on disk before the first of the next, or a crash could leave a hole.
             segment
                 .file
                 .sync_data()
                 .map_err(|error| disk(&segment.path, &error))?;
         }
-        let segment = Segment::open(&self.directory, day)?;
-        if segment.octets > 0 {
-            return Err(damaged(
-                &segment.path,
-                "exists already and is not the end of the chain",
-            ));
+        let name = SegmentName::following(self.last.as_ref(), day, &self.node);
+        let begun = Segment::begin(&self.directory, name.clone())
+            .and_then(|segment| sync_directory(&self.directory).map(|()| segment));
+        if begun.is_err() {
+            // The file may be there or not.
+            self.lost = true;
         }
-        sync_directory(&self.directory)?;
-        self.current = Some(segment);
+        self.current = Some(begun?);
+        self.last = Some(name.clone());
+        crash_point("segment_begun");
+        self.turned(name, day);
         Ok(())
     }
 
@@ -209,18 +268,33 @@ impl Segments {
 }
 
 impl Segment {
-    fn open(directory: &Path, day: &str) -> Result<Self, LedgerError> {
-        let path = directory.join(format!("{day}.jsonl"));
-        let opened = OpenOptions::new()
+    /// Makes the file of a segment that is not there yet.
+    fn begin(directory: &Path, name: SegmentName) -> Result<Self, LedgerError> {
+        let path = name.plain(directory);
+        let mut options = OpenOptions::new();
+        options.create_new(true).mode(0o600);
+        Self::opened(name, path, &mut options)
+    }
+
+    fn open(directory: &Path, name: SegmentName) -> Result<Self, LedgerError> {
+        let path = name.plain(directory);
+        // Never made here: an empty file would stand for one that was packed meanwhile.
+        Self::opened(name, path, &mut OpenOptions::new())
+    }
+
+    fn opened(
+        name: SegmentName,
+        path: PathBuf,
+        options: &mut OpenOptions,
+    ) -> Result<Self, LedgerError> {
+        let opened = options
             .read(true)
             .append(true)
-            .create(true)
-            .mode(0o600)
             .open(&path)
             .and_then(|file| Ok((file.metadata()?.len(), file)));
         let (octets, file) = opened.map_err(|error| disk(&path, &error))?;
         Ok(Self {
-            day: day.to_owned(),
+            name,
             path,
             file,
             octets,
@@ -251,7 +325,7 @@ impl Segment {
         let mut tail = Vec::new();
         let path = directory.join(format!(
             "{}.torn-{}",
-            self.day,
+            self.name,
             Timestamp::now().as_nanosecond()
         ));
         let moved = self
@@ -274,7 +348,7 @@ impl Segment {
         self.octets = whole;
         tracing::warn!(path = %self.path.display(), octets, aside = %path.display(), "torn ledger tail set aside");
         Ok(Torn {
-            file: format!("{}.jsonl", self.day),
+            file: self.name.plain_file(),
             octets,
             sha256: chain::hash_of(&tail),
         })
@@ -328,27 +402,8 @@ fn last_line(segment: &mut Segment) -> Result<Option<(u64, Head)>, LedgerError> 
     }
 }
 
-/// The days that have a file, in order.
-pub(super) fn days(directory: &Path) -> Result<Vec<String>, LedgerError> {
-    let failed = |error: io::Error| disk(directory, &error);
-    let mut days = Vec::new();
-    for entry in directory.read_dir().map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        let day = name.to_str().and_then(|name| name.strip_suffix(".jsonl"));
-        if let Some(day) = day.filter(|day| is_day(day)) {
-            days.push(day.to_owned());
-        }
-    }
-    days.sort();
-    Ok(days)
-}
-
-fn is_day(name: &str) -> bool {
-    name.len() == 10
-        && name.bytes().zip(0..).all(|(octet, at)| match at {
-            4 | 7 => octet == b'-',
-            _ => octet.is_ascii_digit(),
-        })
+fn day_of(at: Timestamp) -> Date {
+    at.to_zoned(TimeZone::UTC).date()
 }
 
 fn make_directory(directory: &Path) -> Result<(), LedgerError> {
@@ -359,7 +414,7 @@ fn make_directory(directory: &Path) -> Result<(), LedgerError> {
         .map_err(|error| disk(directory, &error))
 }
 
-fn sync_directory(directory: &Path) -> Result<(), LedgerError> {
+pub(super) fn sync_directory(directory: &Path) -> Result<(), LedgerError> {
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(|error| disk(directory, &error))

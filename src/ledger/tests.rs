@@ -84,18 +84,23 @@ pub(super) fn settings(directory: &Path) -> Settings {
     }
 }
 
-/// The lines of all files, in order.
+/// The plain files of all segments, in order.
+pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
+    let listing = names::Listing::of(directory).unwrap();
+    let names = listing.segments.keys();
+    names.map(|name| name.plain(directory)).collect()
+}
+
+/// The lines of all segments, in order.
 pub(super) fn lines(directory: &Path) -> Vec<Value> {
-    segments::days(directory)
-        .unwrap()
-        .iter()
-        .flat_map(|day| {
-            let text = std::fs::read_to_string(directory.join(format!("{day}.jsonl"))).unwrap();
-            text.lines()
-                .map(|line| serde_json::from_str(line).unwrap())
-                .collect::<Vec<Value>>()
-        })
-        .collect()
+    let ledgers = read::Ledgers::open(&[directory.to_owned()]).unwrap();
+    let mut lines = Vec::new();
+    let each = |line: &[u8]| {
+        lines.push(serde_json::from_slice(line).unwrap());
+        Ok::<(), LedgerError>(())
+    };
+    ledgers.each_raw(None, None, each).unwrap();
+    lines
 }
 
 pub(super) fn kinds(directory: &Path) -> Vec<String> {
@@ -121,8 +126,10 @@ async fn a_line_is_what_the_documents_say() {
     ledger.close();
     let directory = &settings.directory;
     assert_eq!(kinds(directory), ["start", "intent", "outcome"]);
-    let day = segments::days(directory).unwrap().remove(0);
-    let text = std::fs::read_to_string(directory.join(format!("{day}.jsonl"))).unwrap();
+    let file = files(directory).remove(0);
+    let stem = file.file_name().unwrap().to_str().unwrap();
+    let day = stem.strip_suffix(".local.0001.jsonl").unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
     let mut previous = "0".repeat(64);
     for (line, seq) in text.lines().zip(1..) {
         let opening = format!(
@@ -136,7 +143,7 @@ async fn a_line_is_what_the_documents_say() {
         assert_eq!(tail, format!("{hex}\"}}"));
         let value: Value = serde_json::from_str(line).unwrap();
         assert_eq!(value["prev"], previous);
-        assert!(value["at"].as_str().unwrap().starts_with(&day));
+        assert!(value["at"].as_str().unwrap().starts_with(day));
         previous = hex;
     }
     let second: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
@@ -185,8 +192,16 @@ async fn the_chain_goes_on_over_days_and_restarts_whatever_the_clock_does() {
     let ledger = Ledger::open_at(&settings, &StartFacts::default(), clock(&seconds)).unwrap();
     assert_eq!(ledger.intent(intent("later"), true).await, Ok(Seq(6)));
     ledger.close();
-    let days = segments::days(&settings.directory).unwrap();
-    assert_eq!(days, ["1970-01-11", "1970-01-12", "1970-01-14"]);
+    let listing = names::Listing::of(&settings.directory).unwrap();
+    let names: Vec<_> = listing.segments.keys().map(ToString::to_string).collect();
+    assert_eq!(
+        names,
+        [
+            "1970-01-11.local.0001",
+            "1970-01-12.local.0001",
+            "1970-01-14.local.0001"
+        ]
+    );
     let seqs: Vec<_> = lines(&settings.directory)
         .iter()
         .map(|line| line["seq"].as_u64().unwrap())
@@ -229,8 +244,7 @@ async fn a_closed_ledger_takes_nothing() {
 
 /// Appends to the last file as a crash or a hand would.
 fn spoil(directory: &Path, spoil: impl FnOnce(&mut Vec<u8>)) {
-    let day = segments::days(directory).unwrap().pop().unwrap();
-    let path = directory.join(format!("{day}.jsonl"));
+    let path = files(directory).pop().unwrap();
     let mut octets = std::fs::read(&path).unwrap();
     spoil(&mut octets);
     std::fs::write(&path, octets).unwrap();
@@ -289,8 +303,8 @@ async fn every_place_where_the_last_line_can_be_cut_is_repaired() {
     let place = tempfile::tempdir().unwrap();
     let original = settings(place.path());
     three_lines(&original).await;
-    let day = segments::days(&original.directory).unwrap().remove(0);
-    let whole = std::fs::read(original.directory.join(format!("{day}.jsonl"))).unwrap();
+    let file = files(&original.directory).remove(0);
+    let whole = std::fs::read(&file).unwrap();
     let last = memchr::memrchr(b'\n', &whole[..whole.len() - 1]).unwrap() + 1;
     for cut in (last..whole.len())
         .step_by(7)
@@ -300,7 +314,7 @@ async fn every_place_where_the_last_line_can_be_cut_is_repaired() {
         let settings = settings(place.path());
         std::fs::create_dir(&settings.directory).unwrap();
         std::fs::write(
-            settings.directory.join(format!("{day}.jsonl")),
+            settings.directory.join(file.file_name().unwrap()),
             &whole[..cut],
         )
         .unwrap();
@@ -366,14 +380,13 @@ async fn verify_names_the_line_that_was_changed_removed_or_moved() {
     let settings = settings(place.path());
     three_lines(&settings).await;
     let directory = &settings.directory;
-    let day = segments::days(directory).unwrap().remove(0);
-    let path = directory.join(format!("{day}.jsonl"));
+    let path = files(directory).remove(0);
     let good = std::fs::read(&path).unwrap();
     let line_of = |octets: Vec<u8>| {
         std::fs::write(&path, octets).unwrap();
         match verify(directory).unwrap_err() {
             VerifyError::Broken { line, .. } => line,
-            VerifyError::Ledger(error) => panic!("{error}"),
+            error => panic!("{error}"),
         }
     };
     let ends: Vec<usize> = memchr::memchr_iter(b'\n', &good).collect();
@@ -491,7 +504,7 @@ async fn many_messages_at_once_share_syncs_and_each_gets_its_own_number() {
 
 #[test]
 fn settings_name_the_key_that_is_wrong() {
-    let checks: [(&str, Settings); 4] = [
+    let checks: [(&str, Settings); 7] = [
         (
             "node",
             Settings {
@@ -517,6 +530,27 @@ fn settings_name_the_key_that_is_wrong() {
             "queue_lines",
             Settings {
                 queue_lines: 0,
+                ..Settings::default()
+            },
+        ),
+        (
+            "segment_octets",
+            Settings {
+                segment_octets: (64 << 10) - 1,
+                ..Settings::default()
+            },
+        ),
+        (
+            "segment_octets",
+            Settings {
+                segment_octets: (1 << 30) + 1,
+                ..Settings::default()
+            },
+        ),
+        (
+            "retention_days",
+            Settings {
+                retention_days: 36_501,
                 ..Settings::default()
             },
         ),

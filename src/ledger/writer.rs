@@ -8,6 +8,7 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::chain::{self, Head};
 use super::notice::{Gap, Start, StartFacts};
 use super::segments::{Segments, Torn, disk};
+use super::turn::Tending;
 use super::{Clock, LedgerError, Seq, Settings};
 
 /// The most lines and octets of one batch.
@@ -60,7 +62,7 @@ pub(super) struct Writer {
     clock: Clock,
     gaps: Vec<Gap>,
     /// Held for as long as we write.
-    _lock: File,
+    lock: Arc<File>,
 }
 
 impl Writer {
@@ -70,19 +72,27 @@ impl Writer {
         clock: Clock,
     ) -> Result<Self, LedgerError> {
         let lock = lock(&settings.directory)?;
-        let (segments, torn) = Segments::open(&settings.directory)?;
+        let (segments, torn) = Segments::open(settings)?;
         let now = clock();
         let mut writer = Self {
             segments,
             node: settings.node.clone(),
             clock,
             gaps: Vec::new(),
-            _lock: lock,
+            lock: Arc::new(lock),
         };
         writer.report_torn(torn, now);
         let start = Start::new(facts).body()?;
         writer.write(&[(Kind::Start, start.as_str())], true)?;
         Ok(writer)
+    }
+
+    /// Has closed segments tended from now on.
+    pub(super) fn tend(&mut self, settings: &Settings) -> Result<Tending, LedgerError> {
+        let (sender, turns) = std::sync::mpsc::channel();
+        let tending = Tending::start(settings, turns, Arc::clone(&self.lock))?;
+        self.segments.tell(sender, (self.clock)());
+        Ok(tending)
     }
 
     /// Writes until nobody can ask any longer.

@@ -1,6 +1,6 @@
 use std::os::fd::OwnedFd;
 
-use super::super::tests::{intent, kinds, lines, settings};
+use super::super::tests::{files, intent, kinds, lines, settings};
 use super::super::verify;
 use super::*;
 
@@ -112,10 +112,7 @@ fn a_batch_that_is_taken_back_leaves_the_file_as_it_was() {
     let settings = settings(place.path());
     let mut writer = open(&settings);
     assert!(commit_two(&mut writer, true).iter().all(Result::is_ok));
-    let day = super::super::segments::days(&settings.directory)
-        .unwrap()
-        .remove(0);
-    let path = settings.directory.join(format!("{day}.jsonl"));
+    let path = files(&settings.directory).remove(0);
     let before = std::fs::read(&path).unwrap();
     let mark = writer.segments.mark();
     assert!(commit_two(&mut writer, false).iter().all(Result::is_ok));
@@ -134,10 +131,7 @@ fn lines_that_the_disk_lost_or_kept_against_our_word_are_told() {
     let early = writer.segments.mark();
     assert!(commit_two(&mut writer, true).iter().all(Result::is_ok));
     let late = writer.segments.mark();
-    let day = super::super::segments::days(&settings.directory)
-        .unwrap()
-        .remove(0);
-    let path = settings.directory.join(format!("{day}.jsonl"));
+    let path = files(&settings.directory).remove(0);
     let whole = std::fs::read(&path).unwrap();
     // Taken back, and yet there.
     writer.segments.take_back(early.clone());
@@ -205,11 +199,8 @@ fn a_file_that_was_moved_away_is_not_written_to() {
     let settings = settings(place.path());
     let mut writer = open(&settings);
     assert!(commit_two(&mut writer, true).iter().all(Result::is_ok));
-    let day = super::super::segments::days(&settings.directory)
-        .unwrap()
-        .remove(0);
     let away = place.path().join("away");
-    std::fs::rename(settings.directory.join(format!("{day}.jsonl")), &away).unwrap();
+    std::fs::rename(files(&settings.directory).remove(0), &away).unwrap();
     let before = std::fs::read(&away).unwrap();
     assert!(commit_two(&mut writer, false).iter().all(Result::is_ok));
     assert_eq!(std::fs::read(&away).unwrap(), before);

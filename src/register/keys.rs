@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub(super) use file::{from_hex, hex};
-pub(super) use follow::{KeyRing, inscribe};
+pub(super) use follow::{KeyRing, add, inscribe, known_generations};
 pub use identity::Identity;
 
 use super::seal::{SealKey, Seals};
@@ -107,6 +107,19 @@ pub enum KeysError {
     Missing {
         /// Which.
         path: PathBuf,
+    },
+    /// A key made here could not be read by whoever runs the relay.
+    #[error(
+        "{path} belongs to user {owner}, and this is user {ours}: a key made now could not be read by the relay; run it as \
+         the user of the relay"
+    )]
+    NotOurs {
+        /// The key directory.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who makes the key.
+        ours: u32,
     },
     /// The system has no random numbers.
     #[error("no random numbers from the system")]
@@ -227,11 +240,20 @@ impl Keys {
             .create(directory)
             .map_err(at)?;
         is_ours_alone(directory)?;
+        let mut lacking = Vec::new();
         for kind in Kind::ALL {
             if file::generations(directory, kind)?.is_empty() {
-                // Of two processes that start at once one makes it, and its key is the one that both read below.
-                file::make(directory, kind, FIRST_GENERATION)?;
+                lacking.push(kind);
             }
+        }
+        for kind in &lacking {
+            if lacking.len() < Kind::ALL.len() {
+                // The register refuses a new key where it had another; the ledger cannot.
+                let path = file::path(directory, *kind, FIRST_GENERATION);
+                tracing::warn!(path = %path.display(), "this key was missing beside others and is made anew");
+            }
+            // Of two processes that start at once one makes it, and its key is the one that both read below.
+            file::make(directory, *kind, FIRST_GENERATION)?;
         }
         Self::read(directory)
     }
@@ -392,6 +414,15 @@ impl Keys {
     /// Of every key held that a register knows, uncommitted ones included.
     pub(super) fn fingerprints(&self) -> &[Fingerprint] {
         &self.held.fingerprints
+    }
+
+    /// The generations of this kind that lie in the directory.
+    pub(super) fn held(&self, kind: Kind) -> Vec<u32> {
+        self.fingerprints()
+            .iter()
+            .filter(|ours| ours.kind == kind)
+            .map(|ours| ours.generation)
+            .collect()
     }
 
     /// Where the key of this kind and generation lies or would lie.

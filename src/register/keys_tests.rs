@@ -226,3 +226,23 @@ fn generations_are_counted_and_no_more_than_the_limit_is_read() {
     let error = Keys::open(directory).unwrap_err().to_string();
     assert!(error.contains("more than 16 seal keys"), "{error}");
 }
+
+#[test]
+fn a_key_that_the_relays_user_could_not_read_is_not_made() {
+    use std::os::unix::fs::MetadataExt;
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = temporary.path();
+    let ours = directory.metadata().unwrap().uid();
+    if ours != 0 {
+        // Only root can give a directory away.
+        return;
+    }
+    let keys = Keys::open(directory).unwrap();
+    std::os::unix::fs::chown(directory, Some(12_345), None).unwrap();
+    let error = keys.with_new(Kind::Lookup, 2).unwrap_err();
+    assert!(matches!(error, KeysError::NotOurs { .. }), "{error}");
+    assert!(error.to_string().contains("12345"), "{error}");
+    assert_eq!(directory.read_dir().unwrap().count(), 5, "a draft was left");
+    std::os::unix::fs::chown(directory, Some(ours), None).unwrap();
+    keys.with_new(Kind::Lookup, 2).unwrap();
+}

@@ -23,6 +23,7 @@ mod writer;
 pub mod announce;
 pub mod import;
 pub mod keys;
+pub mod rotate;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

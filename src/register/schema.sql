@@ -3,11 +3,13 @@
 -- `sealed_address` is encrypted under the sealing key, `defence.sealed` under the defence key.
 
 -- Fingerprints of the keys of this register; a process with another key refuses to start. The highest generation of a
--- kind is the current one. An older one is needed until `retired_at`: from then on nothing stands under it.
+-- kind is the current one; `unfinished` while rows are being carried over to it. An older one is needed until
+-- `retired_at`: from then on nothing stands under it.
 CREATE TABLE fingerprints (
     kind        TEXT    NOT NULL,
     generation  INTEGER NOT NULL,
     fingerprint TEXT    NOT NULL,
+    unfinished  INTEGER NOT NULL DEFAULT 0,
     retired_at  INTEGER,
     PRIMARY KEY (kind, generation)
 ) STRICT, WITHOUT ROWID;

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use ring::digest;
@@ -136,6 +136,30 @@ pub(super) fn make(directory: &Path, kind: Kind, generation: u32) -> Result<(), 
         .and(removed)
         .and_then(|()| File::open(directory)?.sync_all())
         .map_err(|source| KeysError::File { path, source })
+}
+
+/// A key that root makes in the relay's directory is one that the relay cannot read: from then on it would strip
+/// everything.
+fn is_the_owners(directory: &Path, draft: &Path) -> Result<(), KeysError> {
+    let owner = |path: &Path| {
+        path.metadata()
+            .map(|metadata| metadata.uid())
+            .map_err(|source| KeysError::File {
+                path: path.to_owned(),
+                source,
+            })
+    };
+    let (owner, ours) = (owner(directory)?, owner(draft)?);
+    if owner == ours {
+        return Ok(());
+    }
+    // It was never a key; what cannot be removed is no key's name.
+    let _ = std::fs::remove_file(draft);
+    Err(KeysError::NotOurs {
+        path: directory.to_owned(),
+        owner,
+        ours,
+    })
 }
 
 fn write_key(path: &Path, line: &str) -> io::Result<()> {

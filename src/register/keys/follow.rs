@@ -155,7 +155,7 @@ pub(in crate::register) fn inscribe(
             _ => true,
         };
         if used {
-            add(connection, ours.kind, ours.generation, &ours.hex)?;
+            add(connection, keys, ours.kind, ours.generation)?;
         }
     }
     Ok(())
@@ -164,15 +164,33 @@ pub(in crate::register) fn inscribe(
 /// Writes one more key down: from then on it is the current one of its kind.
 pub(in crate::register) fn add(
     connection: &Connection,
+    keys: &Keys,
     kind: Kind,
     generation: u32,
-    hex: &str,
 ) -> Result<(), RegisterError> {
+    let ours = keys
+        .fingerprints()
+        .iter()
+        .find(|ours| ours.kind == kind && ours.generation == generation);
+    let Some(ours) = ours else {
+        return Err(super::missing(keys.directory(), kind, generation).into());
+    };
     connection.execute(
         "INSERT INTO fingerprints (kind, generation, fingerprint) VALUES (?1, ?2, ?3)",
-        params![kind.as_str(), generation, hex],
+        params![kind.as_str(), generation, ours.hex],
     )?;
     Ok(())
+}
+
+/// Every generation of this kind that the register has ever used.
+pub(in crate::register) fn known_generations(
+    connection: &Connection,
+    kind: Kind,
+) -> Result<Vec<u32>, RegisterError> {
+    let mut statement = connection
+        .prepare("SELECT generation FROM fingerprints WHERE kind = ?1 ORDER BY generation")?;
+    let rows = statement.query_map(params![kind.as_str()], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The generations that the register calls current.
@@ -229,3 +247,6 @@ fn known(connection: &Connection) -> Result<Vec<Known>, RegisterError> {
     }
     Ok(known)
 }
+
+#[cfg(test)]
+mod tests;
