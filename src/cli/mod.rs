@@ -79,7 +79,7 @@ enum Command {
     Consent(consent::Command),
     /// Say what was done with the trackers in mail to one person, and why
     Why(why::Why),
-    /// The ledger of decisions
+    /// The ledger: every decision that was written down
     #[command(subcommand)]
     Ledger(ledger::Command),
     /// The keys of the register
@@ -127,7 +127,7 @@ pub fn run() -> ExitCode {
         Command::Strip(arguments) => strip::run(config, &arguments),
         Command::Consent(command) => consent::run(config, command),
         Command::Why(why) => why::run(config, &why),
-        Command::Ledger(command) => ledger::run(config, &command),
+        Command::Ledger(command) => ledger::run(config, command),
         Command::Keys(command) => keys::run(config, command),
     };
     match result {

@@ -17,9 +17,9 @@ pub(super) use sheet::{cause, missing};
 use super::paper::Look;
 use super::serve::read;
 use super::{Exit, Failure, say};
+use crate::ledger::Finding;
 use crate::ledger::read::Ledgers;
 use crate::ledger::summary::{Counts, Summary, without_masks};
-use crate::ledger::{Finding, LedgerError};
 use crate::pixel::Rules;
 
 /// Which lines are read.
@@ -99,10 +99,10 @@ impl Period {
         let mut summary = Summary::new(|finding| vendor(&rules, finding));
         let mut days = Vec::new();
         for directory in &directories {
-            let ledger = Ledgers::open(std::slice::from_ref(directory)).map_err(ledger_failure)?;
+            let ledger = Ledgers::open(std::slice::from_ref(directory))?;
             days.extend(ledger.days());
             for line in ledger.lines(*from, *to) {
-                summary.line(&line.map_err(ledger_failure)?);
+                summary.line(&line?);
             }
             summary.next_directory();
         }
@@ -173,15 +173,6 @@ fn registrable(host: &str) -> String {
     };
     let from = labels.len().saturating_sub(if deep { 3 } else { 2 });
     labels.get(from..).unwrap_or_default().join(".")
-}
-
-/// What an error of reading a ledger means for the exit code.
-pub(super) fn ledger_failure(error: LedgerError) -> Failure {
-    let exit = match &error {
-        LedgerError::Damaged { .. } => Exit::Data,
-        _ => Exit::Unavailable,
-    };
-    Failure::new(exit, error)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use jiff::{Span, Timestamp};
 use serde::Serialize;
 
 use super::consent::failure;
-use super::report::{check_days, distinct, ledger_failure, said_as_json};
+use super::report::{check_days, distinct, said_as_json};
 use super::serve::read;
 use super::{Exit, Failure, say};
 use crate::config::Config;
@@ -130,7 +130,7 @@ impl Why {
         };
         let mut ledgers = Vec::new();
         for directory in &directories {
-            let ledger = Ledgers::open(std::slice::from_ref(directory)).map_err(ledger_failure)?;
+            let ledger = Ledgers::open(std::slice::from_ref(directory))?;
             ledgers.push((directory.as_path(), ledger));
         }
         let mut controllers = self.controllers(config, register)?;
@@ -217,9 +217,7 @@ impl Why {
                 rules: &rules,
             };
             for (_, ledger) in ledgers {
-                let lines = ledger
-                    .of_subjects(&subjects, self.from(), self.to())
-                    .map_err(ledger_failure)?;
+                let lines = ledger.of_subjects(&subjects, self.from(), self.to())?;
                 messages.extend(messages::told(lines, &wanted, &person));
             }
             people.push(person);
@@ -264,7 +262,7 @@ fn named(
     let mut names = BTreeSet::new();
     for (_, ledger) in ledgers {
         for line in ledger.lines(from, to) {
-            if let Body::Intent(intent) = line.map_err(ledger_failure)?.body
+            if let Body::Intent(intent) = line?.body
                 && names.len() < CONTROLLERS_MAX
             {
                 names.insert(intent.controller);

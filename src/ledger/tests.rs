@@ -62,7 +62,7 @@ pub(super) fn intent(id: &str) -> Intent {
     }
 }
 
-fn outcome(id: &str) -> Outcome {
+pub(super) fn outcome(id: &str) -> Outcome {
     Outcome {
         id: id.into(),
         attempt: 1,
@@ -111,7 +111,7 @@ pub(super) fn kinds(directory: &Path) -> Vec<String> {
 }
 
 /// A clock that a test sets, in seconds.
-fn clock(seconds: &Arc<AtomicI64>) -> Clock {
+pub(super) fn clock(seconds: &Arc<AtomicI64>) -> Clock {
     let seconds = Arc::clone(seconds);
     Box::new(move || Timestamp::from_second(seconds.load(Ordering::SeqCst)).unwrap())
 }
