@@ -205,10 +205,10 @@ const MEASURES: [&str; 7] = [
     "People stand in register, ledger and logs under a keyed hash of controller and address (HMAC-SHA-256); lists of two controllers cannot be joined.",
     "Addresses are stored sealed, under a key that can be exchanged; keys lie apart from the register, readable by their owner alone.",
     "The ledger holds no address, no URL and no text of a message; hosts, and keyed hashes of URLs and of Message-IDs.",
-    "Ledger and consent register are chained by hashes; an exchanged or removed line shows when the chain is verified, or against a head kept elsewhere.",
+    "Ledger and consent register are chained by hashes: a changed or removed line shows when the chain is verified, a chain rewritten as a whole shows against a head kept elsewhere.",
     "A decision that cannot be written down keeps nothing; a register that does not answer keeps nothing.",
     "A withdrawal counts from the next message on, and at every further attempt at a message that waits.",
-    "The relay stores no message longer than its delivery takes, and makes no statistics about people.",
+    "A message is stored only while a copy of it is owed, or a report about it cannot be delivered.",
 ];
 
 fn shape(file: &File, source: &Source, counts: &Counts, activities: &[Activity]) -> Value {

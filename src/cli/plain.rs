@@ -67,6 +67,28 @@ pub(super) fn action(word: &str) -> &str {
     }
 }
 
+/// What was done with a copy.
+pub(super) fn copy(word: &str) -> &str {
+    match word {
+        "unchanged" => "sent as it came",
+        "stripped" => "sent without what was taken out",
+        "held" => "held here",
+        "rejected" => "refused here",
+        other => other,
+    }
+}
+
+/// Why a part was not looked into.
+pub(super) fn out_of_scope(word: &str) -> &str {
+    match word {
+        "attachment" => "attachments",
+        "encrypted" => "encrypted",
+        "report" => "delivery reports",
+        "null_reverse_path" => "mail without a sender, such as bounces",
+        other => other,
+    }
+}
+
 /// What became of a copy.
 pub(super) fn fate(word: &str) -> &str {
     match word {

@@ -5,6 +5,7 @@
 
 mod shapes;
 mod sheet;
+mod tables;
 
 use std::path::PathBuf;
 
@@ -12,7 +13,8 @@ use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 
 pub(super) use shapes::{ledger, period, switched};
-pub(super) use sheet::{cause, missing};
+pub(super) use sheet::missing;
+pub(super) use tables::cause;
 
 use super::paper::Look;
 use super::serve::read;

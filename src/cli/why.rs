@@ -5,6 +5,7 @@
 
 mod messages;
 mod person;
+mod proof;
 mod sheet;
 
 use std::collections::BTreeSet;
@@ -28,6 +29,8 @@ use crate::relay::streams::Streams;
 use messages::{Message, Wanted};
 use person::Person;
 
+/// The controller of mail whose controller was not clear.
+const UNASSIGNED: &str = "unassigned";
 /// Most messages that are shown.
 const MESSAGES_MAX: usize = 20;
 /// How many days before and after a day are read to find the other attempts at its messages: as long as mail is owed.
@@ -92,6 +95,8 @@ struct Searched {
     controllers: Vec<String>,
     day: Option<Date>,
     message_id: bool,
+    /// What slowed it down.
+    remarks: Vec<String>,
 }
 
 pub(super) fn run(config: Option<PathBuf>, why: &Why) -> Result<(), Failure> {
@@ -166,6 +171,10 @@ impl Why {
             controllers,
             day: self.day,
             message_id: self.message_id.is_some(),
+            remarks: ledgers
+                .iter()
+                .flat_map(|(_, ledger)| ledger.remarks())
+                .collect(),
         };
         Ok(Told {
             v: 1,
@@ -188,7 +197,7 @@ impl Why {
             .iter()
             .map(|stream| stream.controller.clone())
             .collect();
-        controllers.insert(crate::relay::settings::Stream::unassigned().controller);
+        controllers.insert(UNASSIGNED.to_owned());
         let heads = register.heads().map_err(failure)?;
         controllers.extend(heads.into_iter().map(|head| head.controller));
         Ok(controllers.into_iter().collect())

@@ -9,6 +9,7 @@
 //! recipient: the last intent before that recipient's fate was final. An intent that a gap declares void, or whose message
 //! was first tried before the lines begin, is counted apart.
 
+mod copies;
 mod counts;
 mod tally;
 mod under_way;
@@ -20,6 +21,8 @@ use jiff::tz::TimeZone;
 
 use super::read::{Body, Line};
 use super::{Enforcement, Finding, Gap, Intent, Outcome};
+use copies::copies;
+pub use copies::without_masks;
 use counts::note;
 pub use counts::{Counts, Days, Missing, Place, Switched};
 use tally::{Key, Names, key};
@@ -39,9 +42,12 @@ pub const GAPS_MAX: usize = 200;
 /// What stands for names past a limit.
 pub const OTHERS: &str = "(others)";
 
+/// Says by whose name a finding is counted.
+type Vendor<'a> = Box<dyn Fn(&Finding) -> String + 'a>;
+
 /// Folds lines into [`Counts`].
 pub struct Summary<'a> {
-    vendor: Box<dyn Fn(&Finding) -> String + 'a>,
+    vendor: Vendor<'a>,
     names: Names,
     rows: BTreeMap<Place, usize>,
     tallies: Vec<Tally>,
@@ -151,8 +157,8 @@ impl<'a> Summary<'a> {
             self.switches(day, intent);
             let row = self.row(day, intent);
             self.count_message(row, intent);
-            let copies = self.copies(intent);
-            for copies in &copies {
+            let decided = copies(&mut self.names, &self.vendor, intent);
+            for copies in &decided {
                 self.apply(row, copies, copies.subjects.len(), true);
             }
             self.keep(
@@ -162,7 +168,7 @@ impl<'a> Summary<'a> {
                     attempt: intent.attempt,
                     seq,
                     concluded: false,
-                    copies,
+                    copies: decided,
                 },
             );
             return;
@@ -171,7 +177,7 @@ impl<'a> Summary<'a> {
             self.count(open.row, key(Measure::Attempts, []), 1);
             self.count(open.row, key(Measure::Retries, []), 1);
         }
-        let mut decided_again = self.copies(intent);
+        let mut decided_again = copies(&mut self.names, &self.vendor, intent);
         for copies in &mut decided_again {
             // Only about those who were counted and wait for something; nobody is counted twice.
             copies.subjects.retain(|subject| {
@@ -211,90 +217,6 @@ impl<'a> Summary<'a> {
             let reason = self.names.word(reason);
             self.count(row, key(Measure::OutOfScopeParts, [reason]), *parts);
         }
-    }
-
-    /// What each copy counts for, group by group.
-    fn copies(&mut self, intent: &Intent) -> Vec<Copies> {
-        let mut known = BTreeMap::new();
-        for finding in &intent.findings {
-            let vendor = self.names.vendor(&(self.vendor)(finding));
-            let host = self.names.host(&without_masks(finding.host.as_str()));
-            let purposes = self.names.word(&finding.purposes.join(" + "));
-            let partner = self
-                .names
-                .word(finding.partner.as_deref().unwrap_or_default());
-            known.insert(finding.n, (vendor, [host, purposes, partner]));
-        }
-        let domains: Vec<u32> = intent
-            .dkim_domains
-            .iter()
-            .map(|domain| self.names.host(&without_masks(domain.as_str())))
-            .collect();
-        let groups = intent.groups.iter().map(|group| {
-            let mut each: BTreeMap<Key, u64> = BTreeMap::new();
-            let mut count = |key: Key| *each.entry(key).or_default() += 1;
-            let mut word = |text: &str| self.names.word(text);
-            count(key(Measure::Recipients, []));
-            count(key(
-                Measure::Copies,
-                [
-                    word(&group.copy),
-                    word(group.reason.as_deref().unwrap_or_default()),
-                ],
-            ));
-            if group.shadow {
-                count(key(Measure::ShadowCopies, []));
-            }
-            if let Some(profile) = &group.profile {
-                count(key(Measure::Profiles, [word(profile)]));
-            }
-            let mut would_change = false;
-            for decision in &group.decisions {
-                would_change |= decision.action == "would_strip";
-                let why = word(
-                    decision
-                        .basis
-                        .as_deref()
-                        .or(decision.reason.as_deref())
-                        .unwrap_or_default(),
-                );
-                let Some((vendor, declared)) = known.get(&decision.finding) else {
-                    continue;
-                };
-                count(key(
-                    Measure::Trackers,
-                    [word(&decision.action), why, *vendor],
-                ));
-                count(key(Measure::Declared, *declared));
-            }
-            for part in &group.parts {
-                would_change |= part.action == "would_strip";
-                let why = word(
-                    part.basis
-                        .as_deref()
-                        .or(part.reason.as_deref())
-                        .unwrap_or_default(),
-                );
-                count(key(Measure::BlindParts, [word(&part.action), why]));
-            }
-            for domain in &domains {
-                if group.copy == "stripped" {
-                    count(key(Measure::DkimBroken, [*domain]));
-                } else if group.shadow && would_change {
-                    count(key(Measure::DkimWouldBreak, [*domain]));
-                }
-            }
-            Copies {
-                subjects: group
-                    .subjects
-                    .iter()
-                    .map(|subject| under_way::subject(subject))
-                    .collect(),
-                each: each.into_iter().collect(),
-                fate: None,
-            }
-        });
-        groups.collect()
     }
 
     fn outcome(&mut self, outcome: &Outcome) {
@@ -475,18 +397,6 @@ fn answer(code: Option<u16>) -> &'static str {
         Some(_) => "refused",
         None => "each_for_itself",
     }
-}
-
-/// A host with `*` for labels that are masked: what they hide differs for every recipient, the host does not.
-pub fn without_masks(host: &str) -> String {
-    let mut shown: Vec<&str> = Vec::new();
-    for label in host.split('.') {
-        let label = if label.starts_with('~') { "*" } else { label };
-        if label != "*" || shown.last() != Some(&"*") {
-            shown.push(label);
-        }
-    }
-    shown.join(".")
 }
 
 #[cfg(test)]

@@ -69,31 +69,27 @@ fn normalised(text: &str, scene: &Scene) -> String {
         let words: Vec<String> = line.split(' ').map(word).collect();
         normal.push_str(&words.join(" "));
     }
-    // Two spellings of a moment: in text, and with its day put away already.
     normal
 }
 
 fn word(word: &str) -> String {
-    let core = word.trim_end_matches(['\n', ',', ';', '.', ':', ')', '"']);
-    let core = core.trim_start_matches(['(', '"']);
-    if core.is_empty() {
-        return word.to_owned();
-    }
+    let core = word.trim_end_matches(['\n', ',', ';', '.', ':', ')', '"', '|']);
+    let core = core.trim_start_matches(['(', '"', '|']);
+    let digits = core.bytes().filter(u8::is_ascii_digit).count();
     let shape: String = core
         .chars()
         .map(|c| if c.is_ascii_digit() { '0' } else { c })
         .collect();
-    let hex = core.len() >= 32 && core.bytes().all(|octet| octet.is_ascii_hexdigit());
+    let hex = |text: &str| text.bytes().all(|octet| octet.is_ascii_hexdigit());
+    // `660e5290791e7-0`: when, in hex, and which of that moment.
+    let is_id = core
+        .split_once('-')
+        .is_some_and(|(when, which)| when.len() >= 12 && hex(when) && hex(which));
     let put_away = match shape.as_str() {
         "0000-00-00" if core != "2026-05-02" => "DAY",
         "00:00:00" if core != "09:14:00" => "TIME",
-        _ if hex && !core.starts_with("3f0a377b") => "HEX",
-        _ if core.len() >= 16
-            && core.contains('-')
-            && core.bytes().all(|c| c.is_ascii_hexdigit() || c == b'-') =>
-        {
-            "ID"
-        }
+        _ if core.len() >= 32 && hex(core) && !core.starts_with("3f0a377b") => "HEX",
+        _ if is_id && digits > 0 => "ID",
         _ => return word.to_owned(),
     };
     word.replace(core, put_away)

@@ -30,7 +30,16 @@ pub(super) const DATA: [&str; 4] = [
 /// How long things are kept, as configured.
 pub(super) fn retention(file: &File) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
-        ("ledger", LEDGER.to_owned()),
+        (
+            "ledger",
+            match file.ledger.retention_days {
+                0 => "until the operator removes it".to_owned(),
+                days => format!(
+                    "{} after the day of each line",
+                    counted(days.into(), "day", "days")
+                ),
+            },
+        ),
         ("consent_proofs", PROOFS.to_owned()),
         (
             "messages_owed",
@@ -42,7 +51,6 @@ pub(super) fn retention(file: &File) -> BTreeMap<&'static str, String> {
     ])
 }
 
-const LEDGER: &str = "until the operator removes it";
 const PROOFS: &str = "until the operator erases them";
 
 fn span(seconds: u32) -> String {

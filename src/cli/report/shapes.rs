@@ -103,6 +103,7 @@ fn tallied(tally: &Tally) -> Map<String, Value> {
         ("messages_without_outcome", Measure::WithoutOutcome),
         ("recipients", Measure::Recipients),
         ("shadow_copies", Measure::ShadowCopies),
+        ("copies_that_would_change", Measure::WouldChangeCopies),
         ("trackers", Measure::Trackers),
         ("uninspectable_messages", Measure::UninspectableMessages),
     ];

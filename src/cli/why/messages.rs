@@ -314,3 +314,7 @@ fn fate(at: Timestamp, outcome: &Outcome, wanted: &Wanted<'_>) -> Option<Fate> {
         status: fate.status.clone(),
     })
 }
+
+#[cfg(test)]
+#[path = "messages_tests.rs"]
+mod tests;

@@ -59,6 +59,19 @@ pub(super) struct Later {
 }
 
 impl Person {
+    /// Somebody of whom nothing is recorded.
+    #[cfg(test)]
+    pub(super) fn nobody(controller: &str) -> Self {
+        Self {
+            controller: controller.to_owned(),
+            standing: Standing::default(),
+            erased_at: None,
+            sealed: false,
+            records: BTreeMap::new(),
+            restrictions: Vec::new(),
+        }
+    }
+
     pub(super) fn of(
         register: &Register,
         controller: &str,

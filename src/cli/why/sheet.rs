@@ -3,34 +3,16 @@
 //!
 //! Wording only. Records are numbered where they are mentioned and told once at the end.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
-
-use jiff::Timestamp;
 
 use super::super::paper::{counted, wrap};
 use super::super::{plain, report};
 use super::messages::{Attempt, Decided, Message, Part, Tracker};
-use super::person::{Person, Record};
-use super::{Told, moment};
-use crate::consent::{Change, ContactRecord, Purpose, State};
+use super::proof::Numbers;
+use super::{Told, moment, proof};
 
 /// Most different decisions that are told of one attempt.
 const DECISIONS_MAX: usize = 12;
-
-/// Numbers of records, in the order in which they were mentioned, by controller and name.
-#[derive(Debug, Default)]
-struct Numbers(BTreeMap<(String, String), usize>);
-
-impl Numbers {
-    fn of(&mut self, controller: &str, id: &str) -> usize {
-        let next = self.0.len() + 1;
-        *self
-            .0
-            .entry((controller.to_owned(), id.to_owned()))
-            .or_insert(next)
-    }
-}
 
 pub(super) fn told(address: &str, told: &Told) -> String {
     let mut text = String::new();
@@ -62,8 +44,8 @@ pub(super) fn told(address: &str, told: &Told) -> String {
             "\n{more} not shown: name a day with --day, or a message with --message-id."
         );
     }
-    records(&mut text, told, &numbers);
-    today(&mut text, told);
+    proof::records(&mut text, told, &numbers);
+    proof::today(&mut text, told);
     searched(&mut text, told);
     text
 }
@@ -90,7 +72,7 @@ fn message(text: &mut String, message: &Message, numbers: &mut Numbers) {
         let _ = writeln!(
             text,
             "  not looked into: {parts} ({})",
-            why.replace('_', " ")
+            plain::out_of_scope(why)
         );
     }
     let mut before: Option<&Attempt> = None;
@@ -218,13 +200,7 @@ fn because(text: &mut String, controller: &str, decided: &Decided, numbers: &mut
 }
 
 fn copy(text: &mut String, attempt: &Attempt) {
-    let mut line = match attempt.copy.as_str() {
-        "unchanged" => "The copy was sent as it came".to_owned(),
-        "stripped" => "The copy was sent without what was taken out".to_owned(),
-        "held" => "The copy was held".to_owned(),
-        "rejected" => "The copy was refused".to_owned(),
-        other => format!("The copy: {other}"),
-    };
+    let mut line = format!("The copy was {}", plain::copy(&attempt.copy));
     if let Some(reason) = attempt.copy_reason.as_deref() {
         let _ = write!(line, ", because {} [{reason}]", report::cause(reason));
     }
@@ -289,228 +265,28 @@ fn capitals(action: &str) -> String {
     plain::action(action).to_uppercase()
 }
 
-fn records(text: &mut String, told: &Told, numbers: &Numbers) {
-    if numbers.0.is_empty() {
-        return;
-    }
-    text.push_str("\nThe records that this rests on:\n");
-    let mut by_number: Vec<_> = numbers
-        .0
-        .iter()
-        .map(|(name, number)| (number, name))
-        .collect();
-    by_number.sort();
-    for (number, (controller, id)) in by_number {
-        let person = told
-            .people
-            .iter()
-            .find(|person| person.controller == *controller);
-        let record = person.and_then(|person| person.records.get(id));
-        let _ = writeln!(text, " {number}. {id}");
-        self::record(
-            text,
-            record.unwrap_or(&Record::Unknown),
-            person.is_some_and(|person| person.sealed),
-        );
-    }
-}
-
-fn record(text: &mut String, record: &Record, sealed: bool) {
-    match record {
-        Record::Change(change) => self::change(text, change),
-        Record::Contact(contact) => self::contact(text, contact),
-        Record::Blanked(blanked) => {
-            let how = match blanked.rule.as_str() {
-                "erased" => "erased".to_owned(),
-                rule => format!("expired under the rule {rule}"),
-            };
-            let line = format!("{how} on {}; its content is gone", moment(blanked.at));
-            wrap(text, &line, "    ", "    ");
-            if sealed {
-                text.push_str("    What is kept sealed to answer for it opens with --erased.\n");
-            }
-        }
-        Record::Defence { sealed_at, record } => {
-            let _ = writeln!(
-                text,
-                "    erased; kept sealed since {}:",
-                moment(*sealed_at)
-            );
-            self::record(text, record, false);
-        }
-        Record::Unknown => {
-            text.push_str("    no record of this person in this register has that name\n")
-        }
-    }
-}
-
-fn change(text: &mut String, change: &Change) {
-    let said = &change.said;
-    let mut line = plain::change(said.kind.as_str()).to_owned();
-    match said.purposes.is_empty() {
-        true => line.push_str(", every purpose"),
-        false => {
-            let purposes: Vec<&str> = said
-                .purposes
-                .iter()
-                .map(|purpose| purpose.as_str())
-                .collect();
-            let _ = write!(line, ", for {}", purposes.join(" and "));
-        }
-    }
-    if let Some(at) = said.at {
-        let _ = write!(line, ", on {}", moment(at));
-    }
-    if let Some(channel) = &said.form.channel {
-        let _ = write!(line, ", by {channel}");
-    }
-    wrap(text, &line, "    ", "      ");
-    let form = &said.form;
-    let mut lines = vec![format!("recorded {}", moment(change.recorded_at))];
-    let named = [
-        ("collected by", &form.collector),
-        ("the person", &form.affirmative_act),
-        ("language", &form.language),
-        ("notice", &form.notice),
-        ("list of controllers", &form.controller_list),
-        ("source", &said.source),
-    ];
-    lines.extend(
-        named
-            .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name} {}", value.as_ref()?))),
-    );
-    if let Some(scope) = form.scope {
-        lines.push(format!("scope {scope}"));
-    }
-    wrap(text, &lines.join("; "), "      ", "      ");
-    if let Some(version) = &form.wording_version {
-        let _ = writeln!(text, "      wording {version}");
-    }
-    for (name, digest) in [
-        ("wording", form.wording_sha256),
-        ("evidence", form.evidence_sha256),
-    ] {
-        if let Some(digest) = digest {
-            let hex: String = digest.iter().map(|octet| format!("{octet:02x}")).collect();
-            let _ = writeln!(text, "      {name} sha256 {hex}");
-        }
-    }
-}
-
-fn contact(text: &mut String, record: &ContactRecord) {
-    let contact = &record.contact;
-    let mut lines = Vec::new();
-    if let Some(at) = contact.collected_at {
-        lines.push(format!("address collected {}", moment(at)));
-    }
-    if let Some(at) = contact.informed_at {
-        lines.push(format!("person informed {}", moment(at)));
-    }
-    if let Some(notice) = &contact.notice {
-        lines.push(format!("notice {notice}"));
-    }
-    if !contact.informed_purposes.is_empty() {
-        let purposes: Vec<&str> = contact
-            .informed_purposes
-            .iter()
-            .map(|purpose| purpose.as_str())
-            .collect();
-        lines.push(format!("informed of {}", purposes.join(" and ")));
-    }
-    if let Some(country) = &contact.country {
-        lines.push(format!("country {country}"));
-    }
-    if let Some(kind) = contact.address_kind {
-        lines.push(format!("kind of address {kind}"));
-    }
-    lines.push(format!("recorded {}", moment(record.recorded_at)));
-    wrap(text, &lines.join("; "), "    ", "      ");
-}
-
-/// Where the person stands now: alike purposes together.
-fn today(text: &mut String, told: &Told) {
-    text.push_str("\nOn record now:\n");
-    let mut silent = Vec::new();
-    for person in &told.people {
-        if person.standing.is_unknown() && person.erased_at.is_none() {
-            silent.push(person.controller.as_str());
-            continue;
-        }
-        standing(text, person);
-    }
-    if !silent.is_empty() {
-        let line = format!(
-            "nothing for controller {}: every tracker that needs consent is taken out",
-            silent.join(", ")
-        );
-        wrap(text, &line, "  ", "    ");
-    }
-}
-
-fn standing(text: &mut String, person: &Person) {
-    let mut alike: BTreeMap<(State, Timestamp), Vec<Purpose>> = BTreeMap::new();
-    for (purpose, entry) in person.standing.entries() {
-        alike
-            .entry((entry.state, entry.at))
-            .or_default()
-            .push(purpose);
-    }
-    let _ = writeln!(text, "  controller {}:", person.controller);
-    if let Some(at) = person.erased_at {
-        let _ = writeln!(text, "    erased on {}", moment(at));
-    }
-    for ((state, at), purposes) in alike {
-        let which = match purposes.len() == Purpose::ALL.len() {
-            true => "every purpose".to_owned(),
-            false => purposes
-                .iter()
-                .map(|purpose| purpose.as_str())
-                .collect::<Vec<_>>()
-                .join(", "),
-        };
-        wrap(
-            text,
-            &format!("{state} since {}: {which}", moment(at)),
-            "    ",
-            "      ",
-        );
-    }
-    let claims: Vec<&str> = person.standing.claims().map(Purpose::as_str).collect();
-    if !claims.is_empty() {
-        let line = format!(
-            "claimed without proof, which permits nothing: {}",
-            claims.join(", ")
-        );
-        wrap(text, &line, "    ", "      ");
-    }
-}
-
 fn searched(text: &mut String, told: &Told) {
     let searched = &told.searched;
     let days = match (searched.day, searched.first_day, searched.last_day) {
         (Some(day), _, _) => format!("messages of {day}"),
         (None, Some(first), Some(last)) => format!("days {first} to {last}"),
-        _ => "which holds no lines".to_owned(),
+        _ => "it holds no lines".to_owned(),
     };
-    let id = if searched.message_id {
-        ", the Message-ID named"
-    } else {
-        ""
+    let id = match searched.message_id {
+        true => ", only the Message-ID that was named",
+        false => "",
     };
-    let line = format!(
-        "Searched: {} ({days}{id}); controllers {}.",
-        searched.ledgers.join(", "),
-        searched.controllers.join(", ")
-    );
-    text.push('\n');
-    wrap(text, &line, "", "  ");
+    let _ = writeln!(text, "\nSearched ({days}{id}):");
+    for ledger in &searched.ledgers {
+        let _ = writeln!(text, "  ledger {ledger}");
+    }
+    let controllers = searched.controllers.join(", ");
+    wrap(text, &format!("controllers {controllers}"), "  ", "    ");
+    for remark in &searched.remarks {
+        wrap(text, remark, "  ", "    ");
+    }
     if told.messages.is_empty() {
-        wrap(
-            text,
-            "Mail of a controller who is not listed here is found with --controller NAME.",
-            "",
-            "  ",
-        );
+        let line = "Mail of a controller who is not listed here is found with --controller NAME.";
+        wrap(text, line, "  ", "    ");
     }
 }

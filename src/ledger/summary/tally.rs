@@ -34,6 +34,8 @@ pub enum Measure {
     Copies,
     /// Copies of people who are in shadow.
     ShadowCopies,
+    /// Those among them that would be changed.
+    WouldChangeCopies,
     /// One tracker in one copy: action, basis or reason, vendor.
     Trackers,
     /// One part that nobody can see into, in one copy: action, basis or reason.
