@@ -206,7 +206,7 @@ impl Ledgers {
     ) -> Result<Vec<(usize, Line)>, LedgerError> {
         // A hash too short for the index could stand anywhere, or nowhere: it is looked for everywhere.
         let keys: Option<Vec<u64>> = hashes.iter().map(|hash| key(hash)).collect();
-        let finders: Vec<Finder<'_>> = texts.iter().map(|text| Finder::new(text)).collect();
+        let finders: Vec<Finder<'_>> = texts.iter().map(Finder::new).collect();
         let mut found = Vec::new();
         for (number, place) in places.iter().enumerate() {
             let mut each = |line: &[u8]| {

@@ -303,7 +303,7 @@ fn verify_finds_what_was_done_to_packed_segments() {
     tend(&settings);
     let [first, second, third] = [0, 1, 2].map(|at| nth(directory, at).packed(directory));
     let good = std::fs::read(&second).unwrap();
-    for at in (0..good.len()).step_by(good.len() / 200) {
+    for at in (0..good.len()).step_by(good.len() / 60) {
         let mut changed = good.clone();
         changed[at] ^= 0x20;
         std::fs::write(&second, &changed).unwrap();
@@ -568,4 +568,34 @@ fn a_segment_that_does_not_hold_together_is_left_as_it_lies() {
     std::fs::write(name.plain(directory), &good).unwrap();
     tend(&settings);
     assert_tended(directory);
+}
+
+#[test]
+fn a_line_that_was_changed_is_not_shown_as_an_answer() {
+    let place = tempfile::tempdir().unwrap();
+    let settings = filled(place.path(), 1, 3);
+    let directory = &settings.directory;
+    let file = nth(directory, 0).plain(directory);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let ask = || {
+        let ledgers = open(directory);
+        let asked = ledgers.of_subjects(&[subject(1)], None, None);
+        let by_id = ledgers.of_message_id(&chain::hash_of(b"m1"), None, None);
+        (
+            asked.map(|lines| lines.len()),
+            by_id.map(|lines| lines.len()),
+        )
+    };
+    assert_eq!(ask(), (Ok(2), Ok(2)));
+    // Somebody makes of the second message's decision another one.
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let changed = lines[3].replace("\"reason\":\"no_consent\"", "\"basis\":\"consent\"");
+    assert_ne!(changed, lines[3]);
+    let spoilt = [lines[..3].concat(), changed, lines[4..].concat()].concat();
+    std::fs::write(&file, spoilt).unwrap();
+    let (by_subject, by_id) = ask();
+    for answer in [by_subject, by_id] {
+        let error = answer.unwrap_err().to_string();
+        assert!(error.contains("was changed"), "{error}");
+    }
 }
