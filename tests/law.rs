@@ -28,10 +28,10 @@ mod attempts;
 mod duties;
 #[path = "law/exempt.rs"]
 mod exempt;
-#[path = "law/letters.rs"]
-mod letters;
 #[path = "law/legacy.rs"]
 mod legacy;
+#[path = "law/letters.rs"]
+mod letters;
 #[path = "law/parts.rs"]
 mod parts;
 #[path = "law/press.rs"]

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use jiff::civil::Date;
 
 use super::serve::read;
-use super::{Exit, Failure, say};
+use super::{Exit, Failure, extract, report, say};
 use crate::ledger::read::Ledgers;
 use crate::ledger::{AuditHead, LedgerError, Verified, VerifyError, verify_against};
 
@@ -21,6 +21,10 @@ pub(super) enum Command {
     Verify(Verify),
     /// Write every line to standard output, as it stands there
     Export(Export),
+    /// What was done, and what would have been done, by stream and day
+    Report(report::Report),
+    /// Extract for the register of processing activities (GDPR art. 30)
+    RegisterExtract(extract::Extract),
 }
 
 /// Whose lines.
@@ -64,6 +68,8 @@ pub(super) fn run(config: Option<PathBuf>, command: Command) -> Result<(), Failu
             let directories = export.of.directories(config)?;
             self::export(&directories, export.from, export.to)
         }
+        Command::Report(report) => report::run(config, &report),
+        Command::RegisterExtract(extract) => extract::run(config, &extract),
     }
 }
 

@@ -132,6 +132,7 @@ pub fn permit(
     };
     let mut basis = None;
     let mut proofs = BTreeSet::new();
+    let mut waits = None;
     for profile in profiles {
         let question = Question {
             needed: wanted.needed(),
@@ -147,14 +148,13 @@ pub fn permit(
                 basis = basis.max(Some(ground));
                 proofs.extend(records);
             }
-            Err((reason, record)) => {
-                return Permit::Stripped {
-                    reason,
-                    record,
-                    profile: name,
-                };
-            }
+            // A profile that only waits for the gate does not speak for one that says no.
+            Err((Reason::NeedsGate, record)) => waits = Some((Reason::NeedsGate, record)),
+            Err(no) => return stripped(no, name),
         }
+    }
+    if let Some(no) = waits {
+        return stripped(no, name);
     }
     match basis {
         Some(basis) => Permit::Kept {
@@ -163,11 +163,15 @@ pub fn permit(
             profile: name,
         },
         // No profile at all, which cannot be loaded.
-        None => Permit::Stripped {
-            reason: Reason::NoConsent,
-            record: None,
-            profile: name,
-        },
+        None => stripped((Reason::NoConsent, None), name),
+    }
+}
+
+fn stripped((reason, record): No, profile: String) -> Permit {
+    Permit::Stripped {
+        reason,
+        record,
+        profile,
     }
 }
 

@@ -19,6 +19,7 @@ pub mod read;
 mod segments;
 mod settings;
 mod stored;
+pub mod summary;
 mod turn;
 mod verify;
 mod writer;

@@ -212,7 +212,6 @@ impl Register {
             retention,
             now,
         )
-        self.write(|writing, keys| writer::erase(writing, keys, &row, recorded_at))
     }
 
     /// Where one person stands now. Blocks.

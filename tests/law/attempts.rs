@@ -94,11 +94,13 @@ fn s13_one_consented_and_one_did_not_each_their_own_copy_or_one_stripped_for_bot
         let text = copy.message.escape_ascii().to_string();
         assert!(!text.contains("hiddenson"), "nobody learns of him: {text}");
     }
-    let verdict = |press: &Press, told: &crate::press::Told, to| {
-        press.verdict(&told.intent, PRESS, to, HOST)
-    };
+    let verdict =
+        |press: &Press, told: &crate::press::Told, to| press.verdict(&told.intent, PRESS, to, HOST);
     assert_eq!(verdict(&press, &told, NADIA), "kept consent strictest");
-    assert_eq!(verdict(&press, &told, OTTO), "stripped no_consent strictest");
+    assert_eq!(
+        verdict(&press, &told, OTTO),
+        "stripped no_consent strictest"
+    );
 
     press.start_again(|config| {
         config.tail = format!("[relay]\nmixed_consent = \"strictest\"\n{}", config.tail);
@@ -112,7 +114,10 @@ fn s13_one_consented_and_one_did_not_each_their_own_copy_or_one_stripped_for_bot
         verdict(&press, &told, NADIA),
         "stripped strictest_recipient strictest"
     );
-    assert_eq!(verdict(&press, &told, OTTO), "stripped no_consent strictest");
+    assert_eq!(
+        verdict(&press, &told, OTTO),
+        "stripped no_consent strictest"
+    );
     press.finish();
 }
 

@@ -138,7 +138,10 @@ fn d19_a_partners_pixel_needs_the_partner_on_the_list_that_was_shown() {
 /// Six months after a no a person may be asked again, not earlier (F21).
 #[test]
 fn d23_asking_again_after_five_months_is_delivered_and_warned_of() {
-    let press = Press::start(&format!("{FRANCE}{}", stream("consent_request", &own(&[A]))));
+    let press = Press::start(&format!(
+        "{FRANCE}{}",
+        stream("consent_request", &own(&[A]))
+    ));
     press.import(&[
         change(NADIA, "refused", &[A], &days_ago(150)),
         change(OTTO, "refused", &[A], &days_ago(200)),

@@ -19,7 +19,8 @@ fn stripped() -> Vec<u8> {
 
 /// Without the gate there is no date-only mode: nothing may stay, and the ledger says what is missing.
 #[test]
-fn s07_hygiene_on_requested_mail_needs_the_gate_in_france_and_is_no_exemption_under_the_strict_reading() {
+fn s07_hygiene_on_requested_mail_needs_the_gate_in_france_and_is_no_exemption_under_the_strict_reading()
+ {
     for (law, verdict) in [
         (FRANCE, "stripped needs_gate fr-2026"),
         (STRICT, "stripped not_exempt strict-edpb"),
@@ -117,10 +118,7 @@ fn s09_a_declared_security_pixel_stays_in_a_password_reset_and_an_analytics_pixe
     );
     let verdict = |host| press.verdict(&told.intent, PRESS, NADIA, host);
     assert_eq!(verdict(HOST), "kept exempt:auth_security fr-2026");
-    assert_eq!(
-        verdict("ads.broker.example"),
-        "stripped no_consent fr-2026"
-    );
+    assert_eq!(verdict("ads.broker.example"), "stripped no_consent fr-2026");
     assert_eq!(
         press.rests_on(&told.intent, NADIA, HOST),
         [] as [&str; 0],

@@ -50,7 +50,16 @@ fn s14_every_part_that_is_shown_is_stripped_and_the_rest_stays() {
     assert_eq!(about_parts[0]["part"], blind[0]["part"]);
 
     // Who consented gets all of it as it was.
-    press.import(&[grant(NADIA, &["campaign_performance", "personalisation", "cross_channel_profiling", "fraud_detection", "deliverability_other"])]);
+    press.import(&[grant(
+        NADIA,
+        &[
+            "campaign_performance",
+            "personalisation",
+            "cross_channel_profiling",
+            "fraud_detection",
+            "deliverability_other",
+        ],
+    )]);
     let told = press.deliver(&[NADIA], &nested());
     same(told.copy_to(NADIA).without_received(), &nested());
     press.finish();

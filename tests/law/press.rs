@@ -189,14 +189,26 @@ impl Press {
     #[track_caller]
     pub(crate) fn set(&self, address: &str, state: &str) {
         self.said(&[
-            "consent", "set", "--controller", PRESS, "--to", address, "--state", state,
+            "consent",
+            "set",
+            "--controller",
+            PRESS,
+            "--to",
+            address,
+            "--state",
+            state,
         ]);
     }
 
     #[track_caller]
     pub(crate) fn history(&self, controller: &str, address: &str) -> Value {
         let arguments = [
-            "consent", "history", "--controller", controller, "--to", address,
+            "consent",
+            "history",
+            "--controller",
+            controller,
+            "--to",
+            address,
         ];
         serde_json::from_str(&self.said(&arguments)).expect("JSON")
     }

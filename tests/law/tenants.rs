@@ -52,7 +52,9 @@ fn pretending() -> Vec<(&'static str, Vec<u8>)> {
         ),
         (
             "B's twice",
-            mail("Pixelgate-Controller: birch-and-daughters\r\nPixelgate-Controller: birch-and-daughters\r\n"),
+            mail(
+                "Pixelgate-Controller: birch-and-daughters\r\nPixelgate-Controller: birch-and-daughters\r\n",
+            ),
         ),
         (
             "folded",

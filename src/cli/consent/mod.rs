@@ -3,9 +3,9 @@
 //! Addresses are read from the operator and shown to the operator's terminal only; nothing here logs.
 
 mod diff;
-mod export;
 mod erase;
 mod expire;
+mod export;
 mod import;
 mod list;
 mod set;
