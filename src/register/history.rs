@@ -135,7 +135,7 @@ pub(super) fn history(
     snapshot.finish()?;
     let (changes, contacts) = apart(told);
     Ok(History {
-        subject: person.subject,
+        subject: identity.current(),
         address,
         erased_at: person.erased_at,
         changes,

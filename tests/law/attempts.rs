@@ -174,9 +174,9 @@ fn s15_a_register_that_times_out_strips_what_was_granted() {
     press.finish();
 }
 
-/// The way of a message that nobody is left to wait for: two sends of it are two messages with two decisions.
+/// Sent twice it is two messages with two decisions, and one command tells why.
 #[test]
-fn d21_every_attempt_and_every_message_has_its_line() {
+fn d21_every_message_has_its_lines_and_one_command_says_why() {
     let press = Press::start(&marketing());
     press.import(&[grant(NADIA, &[A])]);
     for _ in 0..2 {
@@ -199,7 +199,17 @@ fn d21_every_attempt_and_every_message_has_its_line() {
             assert!(!finding[field].is_null(), "{field}: {finding}");
         }
         assert_eq!(outcome["answered"], 250);
-        assert!(outcome["fates"][0]["fate"] == "taken", "{outcome}");
+        assert_eq!(outcome["fates"][0]["fate"], "taken", "{outcome}");
     }
+    let why = press.said(&["why", "--to", NADIA]);
+    let grants = press.records(NADIA, "granted");
+    assert!(why.contains(&grants[0]) && why.contains("consent"), "{why}");
+    let his = press.history(PRESS, OTTO)["subject"].clone();
+    for secret in ["hiddenson", his.as_str().unwrap(), "9f2c41d07a"] {
+        assert!(!why.contains(secret), "{secret}: {why}");
+    }
+    let why = press.said(&["why", "--to", OTTO]);
+    assert!(why.contains("no_consent"), "{why}");
+    assert!(!why.contains(&grants[0]), "{why}");
     press.finish();
 }

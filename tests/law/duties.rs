@@ -150,7 +150,7 @@ fn d23_asking_again_after_five_months_is_delivered_and_warned_of() {
         let log = press.served.log();
         let lines = log.lines().filter(|line| line.contains("WARN"));
         lines
-            .filter(|line| line.contains("again"))
+            .filter(|line| line.contains("too soon after a no"))
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };

@@ -427,6 +427,9 @@ fn exempt_purposes_stay_as_each_profile_says() {
         (DeliverabilityHygiene, Requested, Some("IT"), not_exempt),
         (DeliverabilityHygiene, Marketing, Some("FR"), not_exempt),
         (DeliverabilityHygiene, Prospecting, Some("FR"), not_exempt),
+        // Where all have to agree, one that says no speaks, not one that waits for the gate.
+        (DeliverabilityHygiene, Requested, None, not_exempt),
+        (AggregateAnonymous, Marketing, None, not_exempt),
         (AggregateAnonymous, Marketing, Some("IT"), needs_gate),
         (AggregateAnonymous, Marketing, Some("FR"), not_exempt),
         (LegalProof, Requested, Some("FR"), not_exempt),
