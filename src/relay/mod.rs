@@ -9,6 +9,7 @@ mod deliver;
 mod dsn;
 pub mod examine;
 mod grounds;
+mod heads;
 mod journey;
 pub mod lawbook;
 mod open;
