@@ -211,7 +211,7 @@ fn every_fault_names_its_line_and_field_and_nothing_is_written() {
         error.contains("line 2: longer than 16384 octets"),
         "{error}"
     );
-    assert_eq!(register.verify().unwrap().changes, 0);
+    assert_eq!(register.verify(&[]).unwrap().changes, 0);
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn require_proof_refuses_the_whole_file_before_the_first_write() {
             error.contains("line 3002") && error.contains(problem),
             "{error}"
         );
-        assert_eq!(register.verify().unwrap().changes, 0);
+        assert_eq!(register.verify(&[]).unwrap().changes, 0);
     }
     // A restriction needs no proof.
     let text = format!("{bare_withdrawal}\n{good}\n");
@@ -321,12 +321,12 @@ fn an_interrupted_import_has_its_restrictions_and_is_finished_by_running_it_agai
     let error = register.import(&mut reader, &options()).unwrap_err();
     assert!(matches!(error, ImportError::Read(_)), "{error}");
     assert_eq!(state(&register, "last@example.net"), State::Withdrawn);
-    let before = register.verify().unwrap().changes;
+    let before = register.verify(&[]).unwrap().changes;
     assert!((1..3_001).contains(&before), "{before}");
     let report = import(&register, &text, &options()).unwrap();
     assert_eq!(report.recorded + report.already_there, 3_001);
     assert_eq!(report.already_there, before);
-    assert_eq!(register.verify().unwrap().changes, 3_001);
+    assert_eq!(register.verify(&[]).unwrap().changes, 3_001);
 }
 
 #[derive(Debug, Clone)]
@@ -420,8 +420,8 @@ proptest! {
                 .collect()
         };
         prop_assert_eq!(said(&one), said(&many));
-        one.verify().unwrap();
-        many.verify().unwrap();
+        one.verify(&[]).unwrap();
+        many.verify(&[]).unwrap();
         let history = one.history("shop", "p0@example.net").unwrap();
         prop_assert_eq!(&fold(&history.changes), &standings(&one)[0]);
     }
