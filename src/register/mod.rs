@@ -22,6 +22,8 @@ mod verify;
 mod writer;
 
 pub mod announce;
+pub mod diff;
+pub mod export;
 pub mod import;
 pub mod keys;
 pub mod rotate;
