@@ -17,6 +17,7 @@ use super::report::{Period, Source, said_as_json};
 use super::serve::read;
 use super::{Failure, say};
 use crate::config::File;
+use crate::consent::profile::{BUILT_IN, Profile};
 use crate::ledger::summary::{Counts, Measure, Tally};
 use crate::relay::settings::{Stream, WithdrawalLink};
 use crate::relay::streams::Streams;
@@ -200,6 +201,42 @@ impl Activity {
     }
 }
 
+/// What is known of a profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct ProfileFacts {
+    name: String,
+    title: String,
+    effective: jiff::civil::Date,
+    /// How many rules it has.
+    rules: usize,
+    /// How many of them a person compared with the primary text.
+    verified: usize,
+}
+
+/// The facts of a profile that comes with this program; others are known to the ledger by name only.
+fn profile_facts(name: &str) -> Option<ProfileFacts> {
+    let (name, text) = BUILT_IN.into_iter().find(|(known, _)| *known == name)?;
+    let profile = Profile::read(name, text).ok()?;
+    let consent = profile.consent.iter().map(|rule| rule.verified_on);
+    let exempt = profile.exempt.iter().map(|rule| rule.verified_on);
+    let legacy = profile.legacy.iter().map(|rule| rule.verified_on);
+    let combined = profile.combined.iter().map(|rule| rule.verified_on);
+    let ask_again = profile.ask_again.iter().map(|rule| rule.verified_on);
+    let rules: Vec<_> = consent
+        .chain(exempt)
+        .chain(legacy)
+        .chain(combined)
+        .chain(ask_again)
+        .collect();
+    Some(ProfileFacts {
+        name: name.to_owned(),
+        title: profile.title,
+        effective: profile.effective,
+        rules: rules.len(),
+        verified: rules.iter().flatten().count(),
+    })
+}
+
 /// What is done to protect the people, whatever the stream: what this program does, not what its operator promises.
 const MEASURES: [&str; 7] = [
     "People stand in register, ledger and logs under a keyed hash of controller and address (HMAC-SHA-256); lists of two controllers cannot be joined.",
@@ -212,6 +249,10 @@ const MEASURES: [&str; 7] = [
 ];
 
 fn shape(file: &File, source: &Source, counts: &Counts, activities: &[Activity]) -> Value {
+    let profiles: BTreeSet<&str> = activities
+        .iter()
+        .flat_map(|activity| activity.profiles.keys().map(String::as_str))
+        .collect();
     let activities: Vec<Value> = activities
         .iter()
         .map(|activity| {
@@ -228,6 +269,7 @@ fn shape(file: &File, source: &Source, counts: &Counts, activities: &[Activity])
         "period": super::report::period(source),
         "processor": { "role": text::PROCESSOR, "name": file.server.name },
         "activities": activities,
+        "profiles": profiles.into_iter().filter_map(profile_facts).collect::<Vec<_>>(),
         "categories_of_people": text::PEOPLE,
         "categories_of_data": text::DATA,
         "retention": text::retention(file),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::super::paper::{Paper, counted, number};
 use super::super::plain;
 use super::super::report::{Source, missing};
-use super::{Activity, MEASURES};
+use super::{Activity, MEASURES, profile_facts};
 use crate::config::File;
 use crate::ledger::summary::{Counts, Tally};
 
@@ -40,7 +40,20 @@ pub(super) fn retention(file: &File) -> BTreeMap<&'static str, String> {
                 ),
             },
         ),
-        ("consent_proofs", PROOFS.to_owned()),
+        (
+            "records_that_decide",
+            "as long as they decide, or until the person is erased".to_owned(),
+        ),
+        ("claims_without_proof", days(file.retention.claims_days)),
+        ("superseded_changes", days(file.retention.superseded_days)),
+        (
+            "superseded_contact_records",
+            days(file.retention.contacts_superseded_days),
+        ),
+        (
+            "sealed_proof_of_erased_people",
+            days(file.retention.defence_days),
+        ),
         (
             "messages_owed",
             format!(
@@ -51,7 +64,9 @@ pub(super) fn retention(file: &File) -> BTreeMap<&'static str, String> {
     ])
 }
 
-const PROOFS: &str = "until the operator erases them";
+fn days(days: u32) -> String {
+    counted(days.into(), "day", "days")
+}
 
 fn span(seconds: u32) -> String {
     let seconds = u64::from(seconds);
@@ -143,8 +158,14 @@ fn one(paper: &mut Paper, activity: &Activity) {
         None => "withdrawal: no link is asked for in the message".to_owned(),
     });
     for (profile, copies) in &activity.profiles {
+        let what = profile_facts(profile).map_or_else(String::new, |facts| {
+            format!(
+                "{}, in force since {}; {} of its {} rules were compared with the primary text; ",
+                facts.title, facts.effective, facts.verified, facts.rules
+            )
+        });
         about.push(format!(
-            "rules applied: {profile} ({})",
+            "rules applied: {profile} ({what}{})",
             counted(*copies, "copy", "copies")
         ));
     }
@@ -173,6 +194,15 @@ fn one(paper: &mut Paper, activity: &Activity) {
             reason.clone(),
             number(*count),
         ]);
+    }
+    if !activity.exemptions.is_empty() {
+        let used = activity.exemptions.iter().map(|(exemption, count)| {
+            format!("{exemption} ({})", counted(*count, "tracker", "trackers"))
+        });
+        paper.sentence(format!(
+            "Exemptions used: {}.",
+            used.collect::<Vec<_>>().join(", ")
+        ));
     }
     if !rows.is_empty() {
         paper.table(

@@ -18,6 +18,7 @@ pub(super) fn report(source: &Source, counts: &Counts) -> Paper {
         days(source, &rows)
     ));
     missing(&mut paper, counts, &total);
+    beginning(&mut paper, source);
     shadows(&mut paper, counts);
     exceptions(&mut paper, counts);
     in_short(&mut paper, source, counts, &total);
@@ -96,6 +97,17 @@ pub(in crate::cli) fn missing(paper: &mut Paper, counts: &Counts, total: &Tally)
         if count > 0 {
             paper.loud(format!("{} {what}.", counted(count, "message", "messages")));
         }
+    }
+}
+
+/// A period that begins before the ledger does looks emptier than it was.
+fn beginning(paper: &mut Paper, source: &Source) {
+    if let (Some(from), Some(first)) = (source.from, source.days.first())
+        && from < *first
+    {
+        paper.loud(format!(
+            "The lines begin on {first}: what was before is not in the ledger, or was dropped by its age."
+        ));
     }
 }
 
