@@ -25,6 +25,7 @@ use crate::consent::record::{check_address, check_controller};
 use crate::ledger::read::{Body, Ledgers};
 use crate::pixel::Rules;
 use crate::register::{Keys, Register};
+use crate::relay::streams::Streams;
 use messages::{Message, Wanted};
 use person::Person;
 
@@ -190,7 +191,7 @@ impl Why {
         if let Some(controller) = &self.controller {
             return Ok(vec![controller.clone()]);
         }
-        let streams = config.file.streams();
+        let streams = Streams::new(config.file.streams.clone(), []);
         let mut controllers: BTreeSet<String> = streams
             .all()
             .iter()
