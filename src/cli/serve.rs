@@ -26,6 +26,8 @@ use crate::spool::{Spool, SpoolError};
 
 /// How long the connections to the next hop may take for their QUIT, all together.
 const FAREWELLS: Duration = Duration::from_secs(3);
+/// How long the last publication of the register's heads may take.
+const LAST_HEADS: Duration = Duration::from_secs(3);
 
 pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
     let config = read(config)?;
@@ -85,6 +87,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     }
     // Told at the same moment as the sessions, so that nothing new is begun while they drain.
     let mut owed = tokio::spawn(Arc::clone(&relay).deliver_owed(server.stopping()));
+    let mut heads = tokio::spawn(Arc::clone(&relay).publish_heads(server.stopping()));
     let tending = tokio::spawn({
         let next_hop = Arc::clone(&next_hop);
         async move { next_hop.tend().await }
@@ -101,6 +104,9 @@ async fn serve(config: Config) -> Result<(), Failure> {
         Err(_) => tracing::warn!("an attempt at an owed message was cut short"),
     }
     tending.abort();
+    if timeout(LAST_HEADS, &mut heads).await.is_err() {
+        tracing::warn!("the heads of the register were not published once more");
+    }
     if timeout(FAREWELLS, next_hop.close()).await.is_err() {
         tracing::debug!("not every connection got its QUIT");
     }

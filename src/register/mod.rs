@@ -10,6 +10,7 @@ mod chain;
 mod database;
 mod erase;
 mod error;
+mod expire;
 mod history;
 mod payload;
 mod people;
@@ -35,6 +36,7 @@ use jiff::Timestamp;
 pub use chain::Head;
 pub use erase::{Defence, Erasure};
 pub use error::RegisterError;
+pub use expire::{Expired, Retention};
 pub use history::{Blanked, Gone, History, Person, ProofRecord};
 pub use keys::{Identity, Keys, KeysError};
 pub use seal::SealError;
@@ -111,6 +113,7 @@ impl Register {
     /// # Errors
     /// When it cannot be a record, or the register cannot take it.
     pub fn record(&self, row: &Row, recorded_at: Timestamp) -> Result<Recorded, RegisterError> {
+        // From before the write lock until after the commit: an import steps aside meanwhile.
         let _announced = row
             .is_restriction()
             .then(|| announce::restriction(&self.database.path));
@@ -171,7 +174,41 @@ impl Register {
             }),
         };
         let _announced = announce::restriction(&self.database.path);
-        self.write(|writing, keys| writer::erase(writing, keys, &row, recorded_at))
+        self.write(|writing, keys| {
+            let erasure = writer::erase(writing, keys, &row, recorded_at)?;
+            writing.leave_nothing_behind();
+            Ok(erasure)
+        })
+    }
+
+    /// Ends what is past its period at `now`. Blocks, for as long as it takes, in small transactions.
+    ///
+    /// # Errors
+    /// When the register cannot take it; what was committed before stays ended.
+    pub fn expire(&self, retention: &Retention, now: Timestamp) -> Result<Expired, RegisterError> {
+        retention.check()?;
+        self.write(|writing, _| {
+            let expired = expire::expire(&self.database, writing, retention, now)?;
+            writing.leave_nothing_behind();
+            Ok(expired)
+        })
+    }
+
+    /// Counts what `expire` would end, and writes nothing. Blocks, for as long as it takes.
+    ///
+    /// # Errors
+    /// When the register cannot be read.
+    pub fn would_expire(
+        &self,
+        retention: &Retention,
+        now: Timestamp,
+    ) -> Result<Expired, RegisterError> {
+        retention.check()?;
+        expire::due(
+            &self.database.open_for_reading()?.connection,
+            retention,
+            now,
+        )
     }
 
     /// Where one person stands now. Blocks.

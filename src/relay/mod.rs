@@ -8,6 +8,7 @@ pub mod decide;
 mod deliver;
 mod dsn;
 pub mod examine;
+mod heads;
 mod journey;
 mod open;
 mod owed;

@@ -6,12 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::super::announce;
 use super::super::database::{Database, Writing};
 use super::super::keys::{Keys, Kind};
-use super::super::{RegisterError, seal};
+use super::super::{RegisterError, people, seal};
 use super::{NAMED_MAX, Step, Tally};
 use crate::consent::Subject;
 
@@ -102,28 +102,21 @@ fn batch(
 }
 
 fn carry(connection: &Connection, keys: &Keys, kind: Kind, id: i64) -> Result<Row, RegisterError> {
-    let found: Option<(String, u32, [u8; 32], Option<Vec<u8>>)> = connection
-        .prepare_cached(
-            "SELECT controllers.name, generation, subject, sealed_address
-             FROM subjects JOIN controllers ON controllers.id = subjects.controller WHERE subjects.id = ?1",
-        )?
-        .query_row(params![id], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })
-        .optional()?;
-    let Some((controller, generation, subject, Some(sealed))) = found else {
+    let person = people::by_id(connection, id)?;
+    let Some(sealed) = &person.sealed_address else {
         return Ok(Row::Done);
     };
-    let subject = Subject::from_bytes(subject);
+    let controller = people::controller_name(connection, person.controller)?;
+    let (subject, generation) = (person.subject, person.generation);
     let current = keys.generations();
     let done = match kind {
-        Kind::Seal => seal::generation(&sealed) == Ok(current.seal),
+        Kind::Seal => seal::generation(sealed) == Ok(current.seal),
         _ => generation == current.lookup,
     };
     if done {
         return Ok(Row::Done);
     }
-    let Ok(address) = keys.seal().unseal(&controller, &subject, &sealed) else {
+    let Ok(Some(address)) = people::address(keys, &controller, &person) else {
         return Ok(Row::Damaged(subject));
     };
     let identity = keys.identity(&controller, &address);
@@ -135,7 +128,7 @@ fn carry(connection: &Connection, keys: &Keys, kind: Kind, id: i64) -> Result<Ro
         Kind::Seal => (subject, generation),
         _ => (identity.current(), current.lookup),
     };
-    let sealed = keys.seal().seal(&controller, &subject_after, &address)?;
+    let sealed = people::seal(keys, &controller, &person.seed, &subject_after, &address)?;
     let taken = subject_after != subject
         && connection
             .prepare_cached("SELECT 1 FROM subjects WHERE subject = ?1")?
