@@ -301,13 +301,25 @@ impl Reading<'_> {
         {
             return Err(("valid_until", "lies before `valid_from`".to_owned()));
         }
+        let contact = self.contact()?;
+        Ok(List {
+            controller: written.controller.clone(),
+            form,
+            purposes: written.purposes.clone(),
+            from,
+            until,
+            contact,
+        })
+    }
+
+    fn contact(&self) -> Result<Contact, Problem> {
         let contact = Contact {
             informed_at: self
-                .moment("informed_at", &written.informed_at)?
+                .moment("informed_at", &self.list.informed_at)?
                 .map(|span| span.1),
-            notice: written.informed_notice.clone(),
-            informed_purposes: written.informed_purposes.clone(),
-            country: written.country.clone(),
+            notice: self.list.informed_notice.clone(),
+            informed_purposes: self.list.informed_purposes.clone(),
+            country: self.list.country.clone(),
             ..Contact::default()
         };
         contact
@@ -321,14 +333,7 @@ impl Reading<'_> {
                 "is missing beside `informed_notice` or `informed_purposes`".to_owned(),
             ));
         }
-        Ok(List {
-            controller: written.controller.clone(),
-            form,
-            purposes: written.purposes.clone(),
-            from,
-            until,
-            contact,
-        })
+        Ok(contact)
     }
 
     fn moment(
