@@ -1,4 +1,5 @@
-//! The register between processes: an import that is killed, and withdrawals that another process commits meanwhile.
+//! The register between processes: an import that is killed, withdrawals that another process commits meanwhile, two that
+//! write at once, and a writer that is killed while it records, erases and expires.
 //!
 //! Each test is its own second process: started again with [`ROLE`] set, it plays the importer.
 
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use pixelgate::consent::{Assertion, ChangeKind, Purpose, State};
 use pixelgate::register::import::{Evidence, Options};
-use pixelgate::register::{Keys, Register, Row, RowEntry, Settings};
+use pixelgate::register::{Keys, Register, Retention, Row, RowEntry, Settings};
 
 const ROLE: &str = "PIXELGATE_TEST_REGISTER";
 const ROWS: u64 = 10_000;
@@ -179,4 +180,86 @@ fn a_withdrawal_is_seen_by_the_next_look_up_while_another_process_imports() {
         );
     }
     assert_eq!(changes(&register), ROWS + ROWS / 250);
+}
+
+fn withdrawal(number: u64) -> Row {
+    Row {
+        controller: "shop".into(),
+        address: format!("p{number}@example.net"),
+        entry: RowEntry::Change(Assertion::new(ChangeKind::Withdrawn)),
+    }
+}
+
+#[test]
+fn two_processes_that_write_at_once_make_one_unbroken_chain() {
+    const EACH: u64 = 150;
+    if let Some(directory) = role() {
+        let register = open(&directory);
+        println!("\nbegins");
+        for number in 0..EACH {
+            let row = withdrawal(2 * number);
+            register.record(&row, Timestamp::now()).unwrap();
+        }
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let register = open(place.path());
+    let (mut child, _said) = start(
+        "two_processes_that_write_at_once_make_one_unbroken_chain",
+        place.path(),
+    );
+    for number in 0..EACH {
+        let row = withdrawal(2 * number + 1);
+        register.record(&row, Timestamp::now()).unwrap();
+    }
+    assert!(child.0.wait().unwrap().success());
+    let verified = register.verify(&[]).unwrap();
+    assert_eq!((verified.subjects, verified.changes), (2 * EACH, 2 * EACH));
+    assert_eq!(verified.heads.first().map(|head| head.n), Some(2 * EACH));
+}
+
+#[test]
+fn a_writer_killed_while_it_erases_and_expires_leaves_whole_transactions() {
+    if let Some(directory) = role() {
+        let register = open(&directory);
+        println!("\nbegins");
+        let retention = Retention {
+            claims_days: 1,
+            ..Retention::default()
+        };
+        for round in 0..u64::MAX {
+            let now = Timestamp::now();
+            let people = round * 20..round * 20 + 20;
+            let claim = |number| Row {
+                entry: RowEntry::Change(Assertion::new(ChangeKind::Granted)),
+                ..withdrawal(number)
+            };
+            let rows: Vec<Row> = people
+                .clone()
+                .map(claim)
+                .chain(people.map(withdrawal))
+                .collect();
+            register.write_batch(&rows, now).unwrap();
+            let address = format!("p{}@example.net", round * 20);
+            register.erase("shop", &address, now, now).unwrap();
+            let later = now + jiff::SignedDuration::from_hours(25);
+            register.expire(&retention, later).unwrap();
+        }
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let mut heads = Vec::new();
+    for round in 0..6u64 {
+        let (mut child, _said) = start(
+            "a_writer_killed_while_it_erases_and_expires_leaves_whole_transactions",
+            place.path(),
+        );
+        std::thread::sleep(Duration::from_millis(60 + 37 * round));
+        child.0.kill().unwrap();
+        child.0.wait().unwrap();
+        let verified = open(place.path()).verify(&heads).unwrap();
+        heads.extend(verified.heads);
+    }
+    let verified = open(place.path()).verify(&heads).unwrap();
+    assert!(verified.blanked > 0 && verified.notes > 0, "{verified:?}");
 }

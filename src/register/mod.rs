@@ -116,6 +116,11 @@ impl Register {
     /// # Errors
     /// When it cannot be a record, or the register cannot take it.
     pub fn record(&self, row: &Row, recorded_at: Timestamp) -> Result<Recorded, RegisterError> {
+        if let RowEntry::Change(said) = &row.entry
+            && said.kind == ChangeKind::Erased
+        {
+            return Ok(self.bury(row, said, recorded_at)?.recorded);
+        }
         // From before the write lock until after the commit: an import steps aside meanwhile.
         let _announced = row
             .is_restriction()
@@ -168,17 +173,27 @@ impl Register {
         at: Timestamp,
         recorded_at: Timestamp,
     ) -> Result<Erasure, RegisterError> {
+        let said = Assertion {
+            at: Some(at),
+            ..Assertion::new(ChangeKind::Erased)
+        };
         let row = Row {
             controller: controller.to_owned(),
             address: address.to_owned(),
-            entry: RowEntry::Change(Assertion {
-                at: Some(at),
-                ..Assertion::new(ChangeKind::Erased)
-            }),
+            entry: RowEntry::Change(said.clone()),
         };
+        self.bury(&row, &said, recorded_at)
+    }
+
+    fn bury(
+        &self,
+        row: &Row,
+        said: &Assertion,
+        recorded_at: Timestamp,
+    ) -> Result<Erasure, RegisterError> {
         let _announced = announce::restriction(&self.database.path);
         self.write(|writing, keys| {
-            let erasure = writer::erase(writing, keys, &row, recorded_at)?;
+            let erasure = writer::erase(writing, keys, (row, said), recorded_at)?;
             writing.leave_nothing_behind();
             Ok(erasure)
         })

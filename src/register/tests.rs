@@ -471,7 +471,7 @@ async fn a_look_up_waits_no_longer_than_it_may() {
     let begun = std::time::Instant::now();
     let identity = register.keys().identity("shop", ANNA);
     let error = register
-        .look_up("shop", &[identity.clone()])
+        .look_up("shop", std::slice::from_ref(&identity))
         .await
         .unwrap_err();
     assert!(matches!(

@@ -94,15 +94,12 @@ pub(super) fn write_batch(
 pub(super) fn erase(
     writing: &mut Writing,
     (ring, keys): (&KeyRing, &Keys),
-    row: &Row,
+    (row, said): (&Row, &Assertion),
     recorded_at: Timestamp,
 ) -> Result<Erasure, RegisterError> {
     let transaction = begin(writing, ring, keys)?;
     let mut pen = Pen::new(&transaction, keys, recorded_at);
-    let RowEntry::Change(assertion) = &row.entry else {
-        return Err(RegisterError::Interrupted);
-    };
-    let erasure = pen.erase(row, assertion)?;
+    let erasure = pen.erase(row, said)?;
     pen.finish()?;
     transaction.commit()?;
     Ok(erasure)

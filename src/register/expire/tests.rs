@@ -20,11 +20,8 @@ fn claim(address: &str) -> Row {
     row
 }
 
-#[test]
-fn each_period_ends_what_decides_nothing_any_more_and_nothing_else() {
-    let place = Place::new();
-    let register = place.open();
-    let retention = Retention::default();
+/// Anna withdrew on day 10 and left a claim and two contact records, the later on day 20; Ben was erased on day 0.
+fn filled(register: &Register) {
     register.record(&grant(ANNA), now()).unwrap();
     register.record(&claim(ANNA), now()).unwrap();
     let no = row(ANNA, ChangeKind::Withdrawn, "2026-06-01T00:00:00Z");
@@ -44,6 +41,14 @@ fn each_period_ends_what_decides_nothing_any_more_and_nothing_else() {
     register
         .erase("shop", "b@example.net", now(), now())
         .unwrap();
+}
+
+#[test]
+fn each_period_ends_what_decides_nothing_any_more_and_nothing_else() {
+    let place = Place::new();
+    let register = place.open();
+    let retention = Retention::default();
+    filled(&register);
     let due = |days| register.would_expire(&retention, later(days)).unwrap();
     assert_eq!(due(394), Expired::default());
     assert_eq!(due(395).claims, 1);

@@ -19,7 +19,7 @@ use super::said::{field, fields};
 use super::table::Mapping;
 use crate::consent::form::{Form, Scope};
 use crate::consent::record::check_controller;
-use crate::consent::{Contact, Purpose};
+use crate::consent::{Contact, Purpose, Refusal};
 use crate::register::keys::from_hex;
 
 /// The largest file that is hashed, in octets: a screenshot of a long page fits many times.
@@ -247,6 +247,19 @@ impl Evidence {
 
 type Problem = (&'static str, String);
 
+/// A refusal as a problem of its key, which it names first.
+fn problem(refusal: Refusal) -> Problem {
+    let key = match &refusal {
+        Refusal::InTheFuture { field, .. }
+        | Refusal::TooMany { field, .. }
+        | Refusal::Text { field, .. } => *field,
+        Refusal::Country => "country",
+    };
+    let text = refusal.to_string();
+    let named = format!("`{key}` ");
+    (key, text.strip_prefix(&named).unwrap_or(&text).to_owned())
+}
+
 struct Reading<'a> {
     list: &'a WrittenList,
     directory: &'a Path,
@@ -268,7 +281,7 @@ impl Reading<'_> {
             ));
         }
         if let Some(controller) = &written.controller {
-            check_controller(controller).map_err(|refusal| ("controller", refusal.to_string()))?;
+            check_controller(controller).map_err(problem)?;
         }
         let form = Form {
             channel: written.channel.clone(),
@@ -283,13 +296,7 @@ impl Reading<'_> {
             evidence_sha256: self.evidence()?,
             scope: written.scope,
         };
-        // Its message names the field.
-        form.check().map_err(|refusal| {
-            (
-                "name",
-                format!("has an entry that cannot stand in a record: {refusal}"),
-            )
-        })?;
+        form.check().map_err(problem)?;
         let from = self
             .moment("valid_from", &written.valid_from)?
             .map(|span| span.0);
@@ -322,9 +329,10 @@ impl Reading<'_> {
             country: self.list.country.clone(),
             ..Contact::default()
         };
-        contact
-            .check()
-            .map_err(|refusal| ("country", format!("or `informed_notice`: {refusal}")))?;
+        contact.check().map_err(|refusal| match problem(refusal) {
+            ("notice", what) => ("informed_notice", what),
+            other => other,
+        })?;
         if contact.informed_at.is_none()
             && (contact.notice.is_some() || !contact.informed_purposes.is_empty())
         {

@@ -130,11 +130,11 @@ const FORGERIES: &[(&str, &str)] = &[
     ("UPDATE subjects SET sealed_address = (SELECT sealed_address FROM subjects WHERE id = 1) WHERE id = 3", "still there"),
     // one person put in another's place, sealed address and all, then with what names the records
     (EXCHANGED, "damaged"),
-    ("UPDATE subjects SET seed = zeroblob(16) WHERE id = 3", "does not open"),
+    ("UPDATE subjects SET seed = zeroblob(16) WHERE id = 3", "another name"),
     ("UPDATE subjects SET seed = zeroblob(16) WHERE id = 2", "another name"),
     // tombstone and note
     ("DELETE FROM records WHERE controller = 1 AND n = 7", "is missing"),
-    ("UPDATE records SET blanked_by = 7 WHERE blanked_by = 8", "cannot be read"),
+    ("UPDATE records SET blanked_by = 7 WHERE blanked_by = 8", "blanks others than"),
     ("UPDATE records SET commitment = NULL, blanked_by = NULL WHERE n = 4", "neither whole nor blanked"),
     ("UPDATE records SET payload = NULL, salt = NULL, evidence = NULL, blanked_by = 8, commitment = zeroblob(32)
       WHERE controller = 1 AND n = 3", "not the record"),
@@ -232,10 +232,11 @@ fn the_whole_chain_recomputed_with_the_key_shows_against_a_head_only() {
     let heads = register.heads().unwrap();
     let keys = place.keys();
     let connection = Connection::open(place.file()).unwrap();
-    // Ben's grant becomes older by a day, and everything after it is signed again.
+    // Ben's grant is received an hour earlier, and everything after it is signed again.
     connection
         .execute(
-            "UPDATE records SET payload = replace(payload, '\"source\"', '\"source\"') || ' ' WHERE controller = 1 AND n = 2",
+            "UPDATE records SET payload = replace(payload, 'recorded_at\":\"2026-11-22T12', 'recorded_at\":\"2026-11-22T11')
+             WHERE controller = 1 AND n = 2",
             [],
         )
         .unwrap();
@@ -245,29 +246,15 @@ fn the_whole_chain_recomputed_with_the_key_shows_against_a_head_only() {
              FROM records r WHERE controller = 1 ORDER BY n",
         )
         .unwrap();
-    let rows: Vec<(
-        i64,
-        Option<Vec<u8>>,
-        Option<String>,
-        Option<[u8; 32]>,
-        Option<[u8; 32]>,
-    )> = statement
-        .query_map([], |row| {
-            Ok((
-                row.get(0)?,
-                row.get(1)?,
-                row.get(2)?,
-                row.get(3)?,
-                row.get(4)?,
-            ))
-        })
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let mut rows = statement.query([]).unwrap();
     let mut previous = chain::beginning(keys.chain(), "shop");
-    for (n, salt, payload, commitment, sha256) in rows {
+    while let Some(row) = rows.next().unwrap() {
+        let n: i64 = row.get(0).unwrap();
+        let commitment: Option<[u8; 32]> = row.get(3).unwrap();
         let commitment = commitment.unwrap_or_else(|| {
-            chain::commitment(&salt.unwrap(), &payload.unwrap(), sha256.as_ref())
+            let (salt, payload): (Vec<u8>, String) = (row.get(1).unwrap(), row.get(2).unwrap());
+            let sha256: Option<[u8; 32]> = row.get(4).unwrap();
+            chain::commitment(&salt, &payload, sha256.as_ref())
         });
         previous = chain::link(keys.chain(), &previous, n, &commitment);
         connection
