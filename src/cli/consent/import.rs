@@ -60,29 +60,60 @@ pub(super) fn run(register: &Register, import: &Import) -> Result<(), Failure> {
 /// What counts and what does not, line by line.
 fn table(report: &ImportReport, evidence: &Evidence) -> String {
     let mut text = String::new();
-    let mut line = |depth: usize, number: u64, what: &str| {
+    for (depth, number, what) in worth(report).into_iter().chain(fate(report)) {
         let indent = "  ".repeat(depth);
         let _ = writeln!(text, "{number:>12}  {indent}{what}");
-    };
-    line(0, report.rows, "rows");
-    line(1, report.grants, "grants with proof");
-    line(
-        1,
-        report.claims,
-        "claims: a yes without proof, which permits nothing",
-    );
-    for (reason, number) in &report.claims_by_reason {
-        line(2, *number, reason);
     }
-    line(1, report.restrictions, "restrictions");
-    for (kind, number) in &report.restrictions_by_kind {
-        line(2, *number, kind);
+    for row in &report.refused_rows {
+        let _ = writeln!(text, "                {row}");
     }
-    let detail = [
+    for hashed in evidence.hashed() {
+        let octets = hashed.sha256.iter();
+        let digest: String = octets.map(|octet| format!("{octet:02x}")).collect();
+        let _ = writeln!(
+            text,
+            "list {:?}: sha256 of `{}` ({} octets) {digest}",
+            hashed.list, hashed.key, hashed.octets
+        );
+    }
+    if !report.unread_columns.is_empty() {
+        let _ = writeln!(
+            text,
+            "columns not read: {}",
+            report.unread_columns.join(", ")
+        );
+    }
+    let _ = writeln!(text, "import {}", report.id);
+    if report.dry_run {
+        text.push_str("nothing was written: a dry run\n");
+    }
+    text
+}
+
+/// A line of the table: how far it is set in, how many, of what.
+type Counted<'a> = (usize, u64, &'a str);
+
+/// What the rows are worth.
+fn worth(report: &ImportReport) -> Vec<Counted<'_>> {
+    let mut lines = vec![
+        (0, report.rows, "rows"),
+        (1, report.grants, "grants with proof"),
+        (
+            1,
+            report.claims,
+            "claims: a yes without proof, which permits nothing",
+        ),
+    ];
+    let reasons = report.claims_by_reason.iter();
+    lines.extend(reasons.map(|(reason, number)| (2, *number, reason.as_str())));
+    lines.push((1, report.restrictions, "restrictions"));
+    let kinds = report.restrictions_by_kind.iter();
+    lines.extend(kinds.map(|(kind, number)| (2, *number, *kind)));
+    let told_when_some = [
         (
             2,
             report.restrictions_from_receipt,
-            "of them without a date, or dated ahead: they count from today",
+            "of them without a date, or dated ahead: they count from their receipt",
         ),
         (
             2,
@@ -106,48 +137,31 @@ fn table(report: &ImportReport, evidence: &Evidence) -> String {
             "rows that sum a person up; not taken over",
         ),
     ];
-    for (depth, number, what) in detail.into_iter().filter(|(_, number, _)| *number > 0) {
-        line(depth, number, what);
-    }
+    lines.extend(
+        told_when_some
+            .into_iter()
+            .filter(|(_, number, _)| *number > 0),
+    );
+    lines
+}
+
+/// What becomes of the records.
+fn fate(report: &ImportReport) -> Vec<Counted<'_>> {
     let recorded = if report.dry_run {
         "records would be written"
     } else {
         "records written"
     };
-    line(0, report.recorded, recorded);
-    line(0, report.already_there, "there already");
+    let mut lines = vec![
+        (0, report.recorded, recorded),
+        (0, report.already_there, "there already"),
+    ];
     if report.duplicates > 0 {
-        line(1, report.duplicates, "of them more than once in this file");
+        lines.push((1, report.duplicates, "of them more than once in this file"));
     }
-    line(0, report.erased, "not stored: the person was erased since");
-    line(0, report.refused, "refused: dated in the future");
-    for row in &report.refused_rows {
-        let _ = writeln!(text, "                {row}");
-    }
-    for hashed in evidence.hashed() {
-        let digest: String = hashed
-            .sha256
-            .iter()
-            .map(|octet| format!("{octet:02x}"))
-            .collect();
-        let _ = writeln!(
-            text,
-            "list {:?}: sha256 of `{}` ({} octets) {digest}",
-            hashed.list, hashed.key, hashed.octets
-        );
-    }
-    if !report.unread_columns.is_empty() {
-        let _ = writeln!(
-            text,
-            "columns not read: {}",
-            report.unread_columns.join(", ")
-        );
-    }
-    let _ = writeln!(text, "import {}", report.id);
-    if report.dry_run {
-        text.push_str("nothing was written: a dry run\n");
-    }
-    text
+    lines.push((0, report.erased, "not stored: the person was erased since"));
+    lines.push((0, report.refused, "refused: dated in the future"));
+    lines
 }
 
 /// The line that shows how far an import is.

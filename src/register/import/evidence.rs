@@ -19,7 +19,7 @@ use super::said::{field, fields};
 use super::table::Mapping;
 use crate::consent::form::{Form, Scope};
 use crate::consent::record::check_controller;
-use crate::consent::{Contact, Purpose};
+use crate::consent::{Contact, Purpose, Refusal};
 use crate::register::keys::from_hex;
 
 /// The largest file that is hashed, in octets: a screenshot of a long page fits many times.
@@ -247,6 +247,19 @@ impl Evidence {
 
 type Problem = (&'static str, String);
 
+/// A refusal as a problem of its key, which it names first.
+fn problem(refusal: Refusal) -> Problem {
+    let key = match &refusal {
+        Refusal::InTheFuture { field, .. }
+        | Refusal::TooMany { field, .. }
+        | Refusal::Text { field, .. } => *field,
+        Refusal::Country => "country",
+    };
+    let text = refusal.to_string();
+    let named = format!("`{key}` ");
+    (key, text.strip_prefix(&named).unwrap_or(&text).to_owned())
+}
+
 struct Reading<'a> {
     list: &'a WrittenList,
     directory: &'a Path,
@@ -268,7 +281,7 @@ impl Reading<'_> {
             ));
         }
         if let Some(controller) = &written.controller {
-            check_controller(controller).map_err(|refusal| ("controller", refusal.to_string()))?;
+            check_controller(controller).map_err(problem)?;
         }
         let form = Form {
             channel: written.channel.clone(),
@@ -283,13 +296,7 @@ impl Reading<'_> {
             evidence_sha256: self.evidence()?,
             scope: written.scope,
         };
-        // Its message names the field.
-        form.check().map_err(|refusal| {
-            (
-                "name",
-                format!("has an entry that cannot stand in a record: {refusal}"),
-            )
-        })?;
+        form.check().map_err(problem)?;
         let from = self
             .moment("valid_from", &written.valid_from)?
             .map(|span| span.0);
@@ -301,26 +308,7 @@ impl Reading<'_> {
         {
             return Err(("valid_until", "lies before `valid_from`".to_owned()));
         }
-        let contact = Contact {
-            informed_at: self
-                .moment("informed_at", &written.informed_at)?
-                .map(|span| span.1),
-            notice: written.informed_notice.clone(),
-            informed_purposes: written.informed_purposes.clone(),
-            country: written.country.clone(),
-            ..Contact::default()
-        };
-        contact
-            .check()
-            .map_err(|refusal| ("country", format!("or `informed_notice`: {refusal}")))?;
-        if contact.informed_at.is_none()
-            && (contact.notice.is_some() || !contact.informed_purposes.is_empty())
-        {
-            return Err((
-                "informed_at",
-                "is missing beside `informed_notice` or `informed_purposes`".to_owned(),
-            ));
-        }
+        let contact = self.contact()?;
         Ok(List {
             controller: written.controller.clone(),
             form,
@@ -329,6 +317,31 @@ impl Reading<'_> {
             until,
             contact,
         })
+    }
+
+    fn contact(&self) -> Result<Contact, Problem> {
+        let contact = Contact {
+            informed_at: self
+                .moment("informed_at", &self.list.informed_at)?
+                .map(|span| span.1),
+            notice: self.list.informed_notice.clone(),
+            informed_purposes: self.list.informed_purposes.clone(),
+            country: self.list.country.clone(),
+            ..Contact::default()
+        };
+        contact.check().map_err(|refusal| match problem(refusal) {
+            ("notice", what) => ("informed_notice", what),
+            other => other,
+        })?;
+        if contact.informed_at.is_none()
+            && (contact.notice.is_some() || !contact.informed_purposes.is_empty())
+        {
+            return Err((
+                "informed_at",
+                "is missing beside `informed_notice` or `informed_purposes`".to_owned(),
+            ));
+        }
+        Ok(contact)
     }
 
     fn moment(

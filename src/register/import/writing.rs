@@ -142,9 +142,7 @@ impl Writing<'_, '_> {
                 self.register.write_batch(&self.batch, received_at)
             };
             match tried {
-                Err(RegisterError::KeysRotated { .. }) if rotations < ROTATIONS_MAX => {
-                    rotations += 1
-                }
+                Err(RegisterError::KeysRotated) if rotations < ROTATIONS_MAX => rotations += 1,
                 other => return other,
             }
         }
