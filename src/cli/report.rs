@@ -98,7 +98,7 @@ impl Period {
             false => distinct(ledgers),
         };
         let rules = Rules::built_in();
-        let mut summary = Summary::new(|finding| vendor(&rules, finding));
+        let mut summary = Summary::new(|finding| vendor(rules, finding));
         let mut days = Vec::new();
         for directory in &directories {
             let ledger = Ledgers::open(std::slice::from_ref(directory))?;
