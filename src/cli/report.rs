@@ -14,7 +14,7 @@ use jiff::civil::Date;
 
 pub(super) use shapes::{ledger, period, switched};
 pub(super) use sheet::missing;
-pub(super) use tables::cause;
+pub(super) use tables::{LONGEST, cause, the_rest};
 
 use super::paper::Look;
 use super::serve::read;

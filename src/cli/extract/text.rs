@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::super::paper::{Paper, counted, number};
 use super::super::plain;
-use super::super::report::{Source, missing};
+use super::super::report::{LONGEST, Source, missing, the_rest};
 use super::{Activity, MEASURES, profile_facts};
 use crate::config::File;
 use crate::ledger::summary::{Counts, Tally};
@@ -226,7 +226,12 @@ fn bases(paper: &mut Paper, activity: &Activity) {
 fn hosts(paper: &mut Paper, activity: &Activity) {
     let mut seen: Vec<_> = activity.observed.iter().collect();
     seen.sort_by_key(|seen| std::cmp::Reverse(seen.trackers));
-    let rows = seen.iter().map(|seen| {
+    let more: Vec<u64> = seen
+        .iter()
+        .skip(LONGEST)
+        .map(|seen| seen.trackers)
+        .collect();
+    let rows = seen.iter().take(LONGEST).map(|seen| {
         let purposes = match seen.purposes.as_str() {
             "" => "undeclared",
             purposes => purposes,
@@ -238,7 +243,8 @@ fn hosts(paper: &mut Paper, activity: &Activity) {
             number(seen.trackers),
         ]
     });
-    let rows: Vec<Vec<String>> = rows.collect();
+    let mut rows: Vec<Vec<String>> = rows.collect();
+    rows.extend(the_rest(more.into_iter(), 3));
     if !rows.is_empty() {
         paper.table(
             &[
