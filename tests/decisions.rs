@@ -15,6 +15,8 @@ mod support;
 
 #[path = "decisions/broken.rs"]
 mod broken;
+#[path = "decisions/narrow.rs"]
+mod narrow;
 #[path = "decisions/records.rs"]
 mod records;
 #[path = "decisions/scene.rs"]
@@ -23,3 +25,5 @@ mod scene;
 mod shadow;
 #[path = "decisions/streams.rs"]
 mod streams;
+#[path = "decisions/tenants.rs"]
+mod tenants;

@@ -10,6 +10,10 @@
     reason = "a test stops at the first thing that is not as it should be"
 )]
 
+#[path = "mixed/fresh.rs"]
+mod fresh;
+#[path = "mixed/gone.rs"]
+mod gone;
 #[path = "support/ill_mannered.rs"]
 mod ill_mannered;
 mod support;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use pixelgate::consent::{Assertion, ChangeKind, Purpose, State};
-use pixelgate::register::import::Options;
+use pixelgate::register::import::{Evidence, Options};
 use pixelgate::register::{Keys, Register, Row, RowEntry, Settings};
 
 const ROLE: &str = "PIXELGATE_TEST_REGISTER";
@@ -63,9 +63,10 @@ fn grants() -> String {
 }
 
 fn import(register: &Register) -> (u64, u64) {
+    let evidence = Evidence::default();
     let options = Options {
         require_proof: true,
-        received_at: Timestamp::now(),
+        ..Options::new(&evidence, Timestamp::now())
     };
     let report = register
         .import(&mut Cursor::new(grants()), &options)

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use super::serve::read;
 use super::{Failure, say};
 use crate::config::File;
+use crate::consent::{Profile, Purpose};
 use crate::pixel::Rules;
+use crate::relay::lawbook::Lawbook;
 use crate::relay::settings::WithdrawalLink;
-use crate::relay::streams::Streams;
+use crate::relay::speaks::{FIELD, Speaks};
 
 pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
     let config = read(config)?;
@@ -39,14 +41,35 @@ fn describe(text: &mut String, file: &File) {
             networks.join(", ")
         );
     }
+    for listener in &file.listeners {
+        let _ = match &listener.controllers {
+            Speaks::OfItsStreams => continue,
+            Speaks::Listed(names) => writeln!(
+                text,
+                "listener {} speaks for {}",
+                listener.address,
+                names.iter().cloned().collect::<Vec<_>>().join(", ")
+            ),
+            Speaks::Named => writeln!(
+                text,
+                "listener {} speaks for whomever {FIELD} names",
+                listener.address
+            ),
+        };
+    }
     for next_hop in &file.next_hops {
         let _ = writeln!(text, "next hop {}", next_hop.address);
     }
-    for stream in Streams::new(file.streams.clone()).all() {
+    for stream in file.streams().all() {
         let _ = writeln!(
             text,
-            "stream `{}`: {} mail of controller `{}`",
-            stream.name, stream.kind, stream.controller
+            "stream `{}`: {} mail of {}",
+            stream.name,
+            stream.kind,
+            match &stream.controller {
+                Some(controller) => format!("controller `{controller}`"),
+                None => "every controller for which its listeners speak".to_owned(),
+            }
         );
         for tracker in &stream.trackers {
             let purposes: Vec<String> = tracker.purposes.iter().map(ToString::to_string).collect();
@@ -74,6 +97,9 @@ fn describe(text: &mut String, file: &File) {
             ),
         };
     }
+    if let Ok(lawbook) = file.lawbook() {
+        describe_law(text, &lawbook);
+    }
     let rules = Rules::built_in();
     let _ = writeln!(
         text,
@@ -86,4 +112,110 @@ fn describe(text: &mut String, file: &File) {
             .collect::<Vec<_>>()
             .join(" ")
     );
+}
+
+/// Which law decides, rule by rule, and on what each reading rests.
+fn describe_law(text: &mut String, lawbook: &Lawbook) {
+    let profiles = lawbook.profiles.all();
+    for profile in profiles {
+        let countries: Vec<&str> = profile.countries.iter().map(String::as_str).collect();
+        let whom = match countries.as_slice() {
+            [] => "no country's own".to_owned(),
+            some => format!("people in {}", some.join(", ")),
+        };
+        let _ = writeln!(
+            text,
+            "profile {}, effective {}, {whom}: {}",
+            profile.name, profile.effective, profile.title
+        );
+        for (rule, what, source, verified_on) in rules(profile) {
+            let verified = match verified_on {
+                Some(day) => format!("verified on {day}"),
+                None => "not verified by a person: the primary text was not read".to_owned(),
+            };
+            let _ = writeln!(text, "  {rule}: {what} [{source}; {verified}]");
+        }
+    }
+    if let Some(age) = lawbook.grant_age_max {
+        let _ = writeln!(
+            text,
+            "a consent older than {} days counts for nothing",
+            age.as_hours() / 24
+        );
+    }
+    for (controller, country) in &lawbook.countries {
+        let _ = writeln!(
+            text,
+            "controller `{controller}`: people whose record names no country are in {country}"
+        );
+    }
+    let names: Vec<&str> = profiles
+        .iter()
+        .map(|profile| profile.name.as_str())
+        .collect();
+    let without = profiles.iter().filter(|profile| profile.legacy.is_empty());
+    let without: Vec<&str> = without.map(|profile| profile.name.as_str()).collect();
+    let legacy = match without.as_slice() {
+        [] => "the legacy rule (D8) applies to them where it does in every one of these".to_owned(),
+        some => format!(
+            "the legacy rule (D8) never applies to them, for {} has none",
+            some.join(" and ")
+        ),
+    };
+    let _ = writeln!(
+        text,
+        "people whose country is not known, or has no profile: every loaded profile has to permit ({}); {legacy}",
+        names.join(", ")
+    );
+}
+
+type RuleLine<'a> = (&'a str, String, &'a str, Option<jiff::civil::Date>);
+
+fn rules(profile: &Profile) -> Vec<RuleLine<'_>> {
+    let listed = |purposes: Vec<&Purpose>| {
+        let words: Vec<String> = purposes.into_iter().map(ToString::to_string).collect();
+        words.join(", ")
+    };
+    let mut lines: Vec<RuleLine<'_>> = Vec::new();
+    for rule in &profile.consent {
+        let what = format!(
+            "{}: only with consent",
+            listed(rule.purposes.iter().collect())
+        );
+        lines.push((&rule.rule, what, &rule.source, rule.verified_on));
+    }
+    for rule in &profile.exempt {
+        let kinds: Vec<String> = rule.kinds.iter().map(ToString::to_string).collect();
+        let off = if rule.on { "" } else { "OFF: " };
+        let what = format!(
+            "{off}{} without consent ({}) on {} mail, if {}",
+            rule.purpose,
+            rule.form,
+            kinds.join(", "),
+            rule.conditions.join("; ")
+        );
+        lines.push((&rule.rule, what, &rule.source, rule.verified_on));
+    }
+    for rule in &profile.legacy {
+        let until = rule
+            .holds_until
+            .map_or_else(String::new, |day| format!(", until {day}"));
+        let what = format!(
+            "collected before {}, informed {} to {} and no objection: goes on{until}",
+            rule.collected_before, rule.informed_from, rule.informed_until
+        );
+        lines.push((&rule.rule, what, &rule.source, rule.verified_on));
+    }
+    if let Some(rule) = &profile.combined {
+        let what = "one yes to personalised mail and its pixel counts".to_owned();
+        lines.push((&rule.rule, what, &rule.source, rule.verified_on));
+    }
+    if let Some(rule) = &profile.ask_again {
+        let what = format!(
+            "after a no, not to be asked again for {} months",
+            rule.after_months
+        );
+        lines.push((&rule.rule, what, &rule.source, rule.verified_on));
+    }
+    lines
 }

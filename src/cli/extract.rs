@@ -24,6 +24,8 @@ use crate::relay::streams::Streams;
 
 /// Version of the JSON shape.
 const VERSION: u32 = 1;
+/// What stands for the controller of a stream that serves all of its connections'.
+const EVERY_CONTROLLER: &str = "every controller that its listeners may speak for";
 
 /// How it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -101,8 +103,11 @@ pub(super) fn run(config: Option<PathBuf>, extract: &Extract) -> Result<(), Fail
 
 fn activities(file: &File, counts: &Counts) -> Vec<Activity> {
     let mut activities: BTreeMap<(String, String), Activity> = BTreeMap::new();
-    for stream in Streams::new(file.streams.clone()).all() {
-        let activity = configured(stream);
+    // Nothing is assigned here: by which listener mail came does not matter.
+    let streams = Streams::new(file.streams.clone(), []);
+    for stream in streams.all() {
+        let controller = stream.controller.as_deref().unwrap_or(EVERY_CONTROLLER);
+        let activity = configured(stream, controller);
         activities.insert(
             (activity.controller.clone(), activity.stream.clone()),
             activity,
@@ -110,25 +115,32 @@ fn activities(file: &File, counts: &Counts) -> Vec<Activity> {
     }
     for (place, tally) in &counts.rows {
         let name = (place.controller.clone(), place.stream.clone());
-        let activity = activities.entry(name).or_insert_with(|| Activity {
-            controller: place.controller.clone(),
-            stream: place.stream.clone(),
-            kind: place.stream_kind.clone(),
-            ..Activity::default()
+        let shared = streams.all().iter();
+        let shared = shared
+            .filter(|stream| stream.controller.is_none())
+            .find(|stream| stream.name == place.stream);
+        let activity = activities.entry(name).or_insert_with(|| match shared {
+            Some(stream) => configured(stream, &place.controller),
+            None => Activity {
+                controller: place.controller.clone(),
+                stream: place.stream.clone(),
+                kind: place.stream_kind.clone(),
+                ..Activity::default()
+            },
         });
         activity.take(place.day, tally);
     }
     activities.into_values().collect()
 }
 
-fn configured(stream: &Stream) -> Activity {
+fn configured(stream: &Stream, controller: &str) -> Activity {
     let declared = stream.trackers.iter().map(|tracker| Declared {
         hosts: tracker.hosts.clone(),
         purposes: tracker.purposes.iter().map(ToString::to_string).collect(),
         recipient: tracker.recipient.clone(),
     });
     Activity {
-        controller: stream.controller.clone(),
+        controller: controller.to_owned(),
         stream: stream.name.clone(),
         kind: stream.kind.to_string(),
         configured: true,

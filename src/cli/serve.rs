@@ -13,14 +13,12 @@ use tokio::time::{timeout, timeout_at};
 use super::consent::failure;
 use super::{Exit, Failure, log};
 use crate::config::{Config, File, load};
-use crate::consent::Profiles;
 use crate::ledger::{Ledger, LedgerError, StartFacts, StreamShadow};
 use crate::next_hop::NextHop;
 use crate::pixel::Rules;
 use crate::register::{Keys, Register};
 use crate::relay::Relay;
 use crate::relay::examine::{Examiner, today};
-use crate::relay::streams::Streams;
 use crate::server::Server;
 use crate::spool::{Spool, SpoolError};
 
@@ -122,13 +120,14 @@ pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
     let rules = Rules::built_in()
         .without(&file.rules.disabled)
         .map_err(|error| Failure::new(Exit::Config, error))?;
-    let profiles = Profiles::built_in().map_err(|error| Failure::new(Exit::Config, error))?;
     Ok(Examiner {
         name: file.server.name.clone(),
         settings: file.relay.clone(),
         stops: file.stops,
-        streams: Streams::new(file.streams.clone()),
-        profiles: Arc::new(profiles),
+        streams: file.streams(),
+        lawbook: file
+            .lawbook()
+            .map_err(|error| Failure::new(Exit::Config, error))?,
         rules: Arc::new(rules),
         rules_disabled: file.rules.disabled.clone(),
         register: Arc::new(register),
@@ -148,9 +147,14 @@ fn start_facts(file: &File) -> StartFacts {
             share_percent: shadow.share_percent,
         })
     });
+    let lawbook = file.lawbook();
+    let profiles = lawbook.iter().flat_map(|lawbook| lawbook.profiles.all());
     StartFacts {
         rules_disabled: file.rules.disabled.clone(),
-        profiles: Vec::new(),
+        profiles: profiles
+            .into_iter()
+            .map(|profile| profile.name.clone())
+            .collect(),
         shadows: shadows.collect(),
         strip_all: file.stops.strip_all,
         hold_edits: file.stops.hold_edits,

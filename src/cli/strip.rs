@@ -29,6 +29,9 @@ pub(super) struct Arguments {
     /// The sender; empty for the null reverse-path
     #[arg(long, value_name = "ADDRESS", default_value = "sender@localhost")]
     from: String,
+    /// The listener it would come by, as its address stands in the configuration [default: the first]
+    #[arg(long, value_name = "ADDRESS")]
+    listener: Option<String>,
     /// Write one JSON object for each finding to standard error
     #[arg(long)]
     explain: bool,
@@ -58,12 +61,17 @@ pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), 
     }
     let examiner = examiner(&config.file)?;
     let message = Bytes::from(message);
-    let listener = config
+    let mut listeners = config
         .file
         .listeners
-        .first()
-        .map(|listener| listener.address.to_string())
-        .unwrap_or_default();
+        .iter()
+        .map(|listener| listener.address.to_string());
+    let listener = match &arguments.listener {
+        None => listeners.next(),
+        Some(asked) => listeners.find(|address| address == asked),
+    };
+    let listener =
+        listener.ok_or_else(|| usage("--listener is not the address of a [[listener]]"))?;
     let case = Case {
         message: &message,
         listener: &listener,
@@ -194,7 +202,7 @@ fn explain(examined: &Examined<'_>, keys: &Keys, to: &str) -> Result<(), Failure
         };
         let finding = &found.finding;
         lines.push(json!({
-            "finding": n, "to": to, "stream": examined.stream.name, "part": found.path, "line": finding.line,
+            "finding": n, "to": to, "stream": examined.assignment.stream.name, "part": found.path, "line": finding.line,
             "vector": finding.vector.as_str(), "host": shown_host(keys, &finding.host), "url_hash": shown_url(keys, &finding.url),
             "url_sha256": hex(ring::digest::digest(&ring::digest::SHA256, finding.url.as_bytes()).as_ref()),
             "verdict": finding.verdict.as_str(), "evidence": finding.evidence.iter().map(evidence).collect::<Vec<_>>(),

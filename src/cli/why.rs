@@ -191,11 +191,11 @@ impl Why {
         if let Some(controller) = &self.controller {
             return Ok(vec![controller.clone()]);
         }
-        let streams = Streams::new(config.file.streams.clone());
+        let streams = Streams::new(config.file.streams.clone(), []);
         let mut controllers: BTreeSet<String> = streams
             .all()
             .iter()
-            .map(|stream| stream.controller.clone())
+            .filter_map(|stream| stream.controller.clone())
             .collect();
         controllers.insert(UNASSIGNED.to_owned());
         let heads = register.heads().map_err(failure)?;

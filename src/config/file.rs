@@ -4,6 +4,9 @@
 
 use serde::Deserialize;
 
+use super::law::{Controller, LawSection};
+use crate::relay::streams::Streams;
+
 use crate::{ledger, next_hop, register, relay, server, session, spool};
 
 /// The whole file.
@@ -49,9 +52,24 @@ pub struct File {
     /// `[log]`.
     #[serde(default)]
     pub log: Log,
+    /// `[law]`.
+    #[serde(default)]
+    pub law: LawSection,
+    /// `[[controller]]`.
+    #[serde(default, rename = "controller")]
+    pub controllers: Vec<Controller>,
     /// `[[stream]]`; none means the built-in one.
     #[serde(default, rename = "stream")]
     pub streams: Vec<relay::settings::Stream>,
+}
+
+impl File {
+    /// The streams, and for whom each listener may speak.
+    pub fn streams(&self) -> Streams {
+        let doors = self.listeners.iter();
+        let doors = doors.map(|door| (door.address.to_string(), door.controllers.clone()));
+        Streams::new(self.streams.clone(), doors)
+    }
 }
 
 /// `[server]`.

@@ -5,7 +5,9 @@
 
 pub mod error;
 pub mod file;
+pub mod law;
 mod limits;
+mod streams;
 
 use std::path::{Path, PathBuf};
 
@@ -15,15 +17,12 @@ pub use self::error::ConfigError;
 pub use self::file::{File, LogFormat};
 
 use self::error::{Source, Step};
+use self::law::check_law;
 use self::limits::check_limits;
-use crate::consent::{Purpose, StreamKind};
+use self::streams::{check_controllers, check_stream};
 use crate::ledger::LedgerError;
 use crate::pixel::Rules;
 use crate::register::RegisterError;
-use crate::relay::settings::{Enforcement, Stream, WithdrawalLink};
-
-/// Longest a stream may only look on, in days (DESIGN 5).
-const SHADOW_DAYS: i64 = 31;
 
 /// Where the configuration is looked for when no `--config` says.
 pub const PLACES: [&str; 2] = ["config/pixelgate.toml", "/etc/pixelgate/pixelgate.toml"];
@@ -84,6 +83,8 @@ pub fn read(path: &Path, text: &str, today: Date) -> Result<Config, ConfigError>
     check_limits(&source, &file)?;
     check_stores(&source, &file)?;
     check_rules(&source, &file)?;
+    check_law(&source, &file)?;
+    check_controllers(&source, &file)?;
     for (index, stream) in file.streams.iter().enumerate() {
         check_stream(&source, &file, index, stream, today)?;
     }
@@ -191,170 +192,6 @@ fn check_rules(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
         })
 }
 
-fn check_stream(
-    source: &Source<'_>,
-    file: &File,
-    index: usize,
-    stream: &Stream,
-    today: Date,
-) -> Result<(), ConfigError> {
-    let at = |key: &'static str| [Step::Key("stream"), Step::Index(index), Step::Key(key)];
-    let wrong =
-        |key: &'static str, what: String, repair: &str| Err(source.at_key(&at(key), what, repair));
-    let named = |text: &str| !text.is_empty() && !text.chars().any(char::is_control);
-    if !named(&stream.name) || stream.name == "unassigned" {
-        return wrong(
-            "name",
-            format!("`{}` cannot be a stream's name", stream.name.escape_debug()),
-            "give it a name of its own without control characters",
-        );
-    }
-    if !named(&stream.controller) {
-        return wrong(
-            "controller",
-            "controller is empty or holds a control character".to_owned(),
-            "name who sends the mail",
-        );
-    }
-    if file
-        .streams
-        .iter()
-        .take(index)
-        .any(|other| other.name == stream.name)
-    {
-        return wrong(
-            "name",
-            format!("two streams are called `{}`", stream.name),
-            "give one another name",
-        );
-    }
-    for listener in &stream.listeners {
-        if !file
-            .listeners
-            .iter()
-            .any(|known| known.address.to_string() == *listener)
-        {
-            return wrong(
-                "listeners",
-                format!("no [[listener]] has the address `{listener}`"),
-                "name the address of a listener as it stands there",
-            );
-        }
-    }
-    check_withdrawal(source, index, stream)?;
-    check_trackers(source, index, stream)?;
-    check_shadow(source, index, stream, today)
-}
-
-/// D10: a configured stream says how its recipients withdraw.
-fn check_withdrawal(source: &Source<'_>, index: usize, stream: &Stream) -> Result<(), ConfigError> {
-    let at = [
-        Step::Key("stream"),
-        Step::Index(index),
-        Step::Key("withdrawal_link"),
-    ];
-    let wrong = |what: &str, repair: &str| Err(source.at_key(&at, what, repair));
-    match &stream.withdrawal_link {
-        None if stream.kind == StreamKind::ConsentRequest => Ok(()),
-        None => wrong(
-            &format!(
-                "stream `{}` does not say how recipients withdraw (D10)",
-                stream.name
-            ),
-            "set withdrawal_link = { url_prefix = \"https://…\" } or { elsewhere = \"where, and why that suffices\" }",
-        ),
-        Some(WithdrawalLink::Elsewhere(link)) if link.elsewhere.trim().is_empty() => wrong(
-            "elsewhere is empty",
-            "say where recipients withdraw, and why that suffices",
-        ),
-        Some(WithdrawalLink::Checked(link)) if link.url_prefix.trim().is_empty() => wrong(
-            "url_prefix is empty: every link would do",
-            "set how the withdrawal link begins",
-        ),
-        Some(_) => Ok(()),
-    }
-}
-
-fn check_trackers(source: &Source<'_>, index: usize, stream: &Stream) -> Result<(), ConfigError> {
-    for (number, tracker) in stream.trackers.iter().enumerate() {
-        let at = |key: &'static str| {
-            [
-                Step::Key("stream"),
-                Step::Index(index),
-                Step::Key("tracker"),
-                Step::Index(number),
-                Step::Key(key),
-            ]
-        };
-        if tracker.hosts.is_empty()
-            || tracker
-                .hosts
-                .iter()
-                .any(|host| host.is_empty() || host.contains('/'))
-        {
-            return Err(source.at_key(
-                &at("hosts"),
-                "hosts has to name host names",
-                "write \"open.example.com\", \"*.example.com\" or \"*\"",
-            ));
-        }
-        if tracker.purposes.is_empty() {
-            return Err(source.at_key(
-                &at("purposes"),
-                "a tracker without a purpose",
-                "name what the opens are used for, or leave the tracker out",
-            ));
-        }
-        if stream.kind == StreamKind::Prospecting
-            && tracker.purposes.contains(&Purpose::DeliverabilityHygiene)
-        {
-            return Err(source.at_key(
-                &at("purposes"),
-                "deliverability_hygiene on prospecting: not requested, so not exempt (D6)",
-                "take it out, or declare what needs consent",
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn check_shadow(
-    source: &Source<'_>,
-    index: usize,
-    stream: &Stream,
-    today: Date,
-) -> Result<(), ConfigError> {
-    let Enforcement::Shadow(shadow) = &stream.enforcement else {
-        return Ok(());
-    };
-    let at = [
-        Step::Key("stream"),
-        Step::Index(index),
-        Step::Key("enforcement"),
-    ];
-    let days = today
-        .until(shadow.shadow_until)
-        .map(|span| i64::from(span.get_days()));
-    if days.is_ok_and(|days| days > SHADOW_DAYS) {
-        return Err(source.at_key(
-            &at,
-            format!("shadow_until is more than {SHADOW_DAYS} days ahead"),
-            "choose an earlier day; it can be set again then",
-        ));
-    }
-    if shadow.by.trim().is_empty() {
-        return Err(source.at_key(
-            &at,
-            "by is empty",
-            "name who decided that this stream only looks on",
-        ));
-    }
-    if shadow.share_percent > 100 {
-        return Err(source.at_key(&at, "share_percent is more than 100", "0 to 100"));
-    }
-    Ok(())
-}
-
 /// Every exception and every point the operator should not overlook.
 fn remarks(file: &File, today: Date) -> Vec<String> {
     let mut remarks = Vec::new();
@@ -364,23 +201,9 @@ fn remarks(file: &File, today: Date) -> Vec<String> {
         );
     }
     for stream in &file.streams {
-        if let Some(shadow) = stream.shadow(today) {
-            remarks.push(format!(
-                "stream `{}` only LOOKS ON until {} (decided by {}): trackers leave without consent for {} percent of its recipients",
-                stream.name, shadow.shadow_until, shadow.by, 100 - shadow.share_percent.min(100)
-            ));
-        }
-        if stream
-            .trackers
-            .iter()
-            .any(|tracker| tracker.hosts.iter().any(|host| host == "*"))
-        {
-            remarks.push(format!(
-                "stream `{}` declares the host \"*\": every tracker in its mail counts as declared",
-                stream.name
-            ));
-        }
+        streams::remarks(stream, today, &mut remarks);
     }
+    remarks.extend(law::remarks(file));
     for rule in &file.rules.disabled {
         remarks.push(format!(
             "detection rule `{rule}` is switched off: what only it finds leaves without consent"

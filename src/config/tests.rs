@@ -69,3 +69,283 @@ fn hygiene_is_not_for_prospecting() {
     );
     assert!(text.contains("D6"), "{text}");
 }
+
+/// A stream of one kind with one tracker, and more listener lines before it.
+fn tracked(listener: &str, stream: &str, kind: &str, hosts: &str, purposes: &str) -> String {
+    format!(
+        "[[listener]]\naddress = \"127.0.0.1:2526\"\n{listener}\n[[stream]]\nname = \"n\"\n{stream}\nkind = \"{kind}\"\n\
+         withdrawal_link = {{ elsewhere = \"in the account\" }}\n[[stream.tracker]]\nhosts = [\"{hosts}\"]\npurposes = [{purposes}]\n"
+    )
+}
+
+fn remarks(more: &str) -> Vec<String> {
+    let text = format!("{BASE}{more}");
+    read(Path::new("f.toml"), &text, jiff::civil::date(2026, 11, 22))
+        .unwrap()
+        .remarks
+}
+
+#[test]
+fn a_contradiction_of_a_tracker_is_named_with_its_line() {
+    let of = |kind, hosts, purposes| {
+        complaint(&tracked("", "controller = \"c\"", kind, hosts, purposes))
+    };
+    for (text, line, words) in [
+        (
+            of("marketing", "a.example", "\"auth_security\""),
+            15,
+            "authentication (D4)",
+        ),
+        (
+            of(
+                "requested",
+                "a.example",
+                "\"auth_security\", \"campaign_performance\"",
+            ),
+            15,
+            "(D4)",
+        ),
+        (
+            of("authentication", "*", "\"auth_security\""),
+            14,
+            "auth_security for every host",
+        ),
+        (
+            of("requested", "*", "\"deliverability_hygiene\""),
+            14,
+            "for every host",
+        ),
+        (
+            of("marketing", "*", "\"aggregate_anonymous\""),
+            14,
+            "for every host",
+        ),
+        (
+            of("requested", "*", "\"legal_proof\""),
+            14,
+            "for every host",
+        ),
+        (
+            of("prospecting", "a.example", "\"deliverability_hygiene\""),
+            15,
+            "(D6)",
+        ),
+        (of("marketing", "a.example", ""), 15, "without a purpose"),
+    ] {
+        assert!(text.starts_with(&format!("f.toml:{line}:")), "{text}");
+        assert!(text.contains(words) && text.contains("; "), "{text}");
+    }
+    let empty = tracked(
+        "",
+        "controller = \"c\"",
+        "marketing",
+        "a.example",
+        "\"campaign_performance\"",
+    );
+    let text = complaint(&format!("{empty}recipient = \" \"\n"));
+    assert!(text.contains("recipient"), "{text}");
+}
+
+#[test]
+fn a_stream_needs_a_listener_that_may_speak_for_its_controller() {
+    let with = |listener: &str, stream: &str| {
+        tracked(
+            listener,
+            stream,
+            "marketing",
+            "a.example",
+            "\"campaign_performance\"",
+        )
+    };
+    let only = "listeners = [\"127.0.0.1:2526\"]\n";
+    let both = "listeners = [\"127.0.0.1:2525\", \"127.0.0.1:2526\"]\n";
+    let list = "controllers = [\"shop\"]";
+    let field = "controllers = { header = \"Pixelgate-Controller\" }";
+    let bank = |listeners: &str| format!("controller = \"bank\"\n{listeners}");
+    let text = complaint(&with(list, &bank(only)));
+    assert!(text.starts_with("f.toml:10:"), "{text}");
+    assert!(
+        text.contains("for which listener 127.0.0.1:2526 may not speak"),
+        "{text}"
+    );
+    let text = complaint(&with(list, &bank(both)));
+    assert!(
+        text.contains("127.0.0.1:2526 may not speak"),
+        "each listener it names: {text}"
+    );
+    let text = complaint(&with(field, &format!("controller = \"My Bank\"\n{only}")));
+    assert!(
+        text.contains("may not speak"),
+        "no message can name it: {text}"
+    );
+    let text = complaint(&with("", only));
+    assert!(text.contains("names no controller"), "{text}");
+    let text = complaint(&with(list, ""));
+    assert!(
+        text.contains("neither does listener 127.0.0.1:2525"),
+        "{text}"
+    );
+    for right in [
+        with(list, &bank("")),
+        with(field, &bank(only)),
+        with(list, only),
+        with(field, only),
+        with("controllers = [\"bank\", \"shop\"]", &bank(both)),
+    ] {
+        remarks(&right);
+    }
+}
+
+#[test]
+fn controllers_of_a_listener_are_a_list_or_the_field() {
+    let with = |controllers: &str| {
+        let text = tracked(
+            controllers,
+            "",
+            "marketing",
+            "a.example",
+            "\"campaign_performance\"",
+        );
+        complaint(&text)
+    };
+    for (controllers, words) in [
+        ("controllers = []", "speaks for nobody"),
+        ("controllers = [\"shop\", \"shop\"]", "stands there twice"),
+        ("controllers = [\"unassigned\"]", "cannot be a controller"),
+        (
+            "controllers = { header = \"X-Tenant\" }",
+            "would go on to the recipient",
+        ),
+        (
+            "controllers = { header = \"Pixelgate-Controller\", list = [\"shop\"] }",
+            "not both",
+        ),
+        ("controllers = \"shop\"", "write [\"shop\", \"bank\"]"),
+    ] {
+        let text = with(controllers);
+        assert!(
+            text.starts_with("f.toml:7:") && text.contains(words),
+            "{text}"
+        );
+    }
+    let text = complaint("[[listener]]\naddress = \"127.0.0.1:2526\"\ncontrollers = [\"shop\"]\n");
+    assert!(text.contains("without any [[stream]]"), "{text}");
+}
+
+#[test]
+fn what_is_lawful_and_odd_is_remarked() {
+    let of = |kind, hosts, purposes| {
+        remarks(&tracked("", "controller = \"c\"", kind, hosts, purposes)).join("\n")
+    };
+    let mixed = of(
+        "authentication",
+        "a.example",
+        "\"auth_security\", \"campaign_performance\"",
+    );
+    assert!(
+        mixed.contains("auth_security beside campaign_performance is not exempt"),
+        "{mixed}"
+    );
+    let asking = of("consent_request", "a.example", "\"campaign_performance\"");
+    assert!(
+        asking.contains("none of its trackers is ever kept"),
+        "{asking}"
+    );
+    assert!(
+        asking.contains("withdrawal_link is never looked for"),
+        "{asking}"
+    );
+    let all = of("marketing", "*", "\"campaign_performance\"");
+    assert!(all.contains("declares the host \"*\""), "{all}");
+    assert_eq!(of("marketing", "a.example", "\"campaign_performance\""), "");
+}
+
+#[test]
+fn the_law_names_profiles_reasons_and_countries() {
+    for (more, words) in [
+        ("[law]\nprofiles = []\n", "no profile is loaded"),
+        (
+            "[law]\nprofiles = [\"fr-2026\", \"de-2026\"]\n",
+            "`de-2026` is no profile",
+        ),
+        (
+            "[law]\nprofiles = [\"fr-2026\", \"fr-2026\"]\n",
+            "two profiles are called",
+        ),
+        (
+            "[law]\nprofiles = [\"nowhere/x.toml\"]\n",
+            "nowhere/x.toml: No such file",
+        ),
+        ("[law]\ngrant_max_age_days = 40000\n", "more than 36500"),
+        (
+            "[[law.switched_on]]\nrule = \"fr-2026/aggregate_anonymous\"\nreason = \" \"\n",
+            "without a reason",
+        ),
+        (
+            "[[law.switched_on]]\nrule = \"fr-2026/aggregate_anonymous\"\n",
+            "reason",
+        ),
+        (
+            "[[law.switched_on]]\nrule = \"fr-2026/hygiene\"\nreason = \"x\"\n",
+            "names no rule",
+        ),
+        (
+            "[[controller]]\nname = \"a\"\ncountry_default = \"FR\"\nreason = \"\"\n",
+            "gives no reason",
+        ),
+        (
+            "[[controller]]\nname = \"a\"\ncountry_default = \"fr\"\nreason = \"x\"\n",
+            "is no country",
+        ),
+        (
+            "[[controller]]\nname = \"unassigned\"\ncountry_default = \"FR\"\nreason = \"x\"\n",
+            "cannot be",
+        ),
+    ] {
+        let text = complaint(more);
+        assert!(
+            text.contains(words) && text.starts_with("f.toml:"),
+            "{text}"
+        );
+    }
+    let twice =
+        "[[controller]]\nname = \"a\"\ncountry_default = \"FR\"\nreason = \"x\"\n".repeat(2);
+    assert!(complaint(&twice).contains("two [[controller]] are called `a`"));
+    let said = remarks(
+        "[law]\nprofiles = [\"fr-2026\"]\n[[law.switched_on]]\nrule = \"fr-2026/aggregate_anonymous\"\nreason = \"counsel\"\n\
+         [[controller]]\nname = \"a\"\ncountry_default = \"ES\"\nreason = \"shops in Spain\"\n",
+    )
+    .join("\n");
+    for words in [
+        "switched ON",
+        "counsel",
+        "count as ES: shops in Spain",
+        "no loaded profile is for ES",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+/// A profile of one's own is a file like those that come along.
+#[test]
+fn a_profile_may_be_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("es.toml");
+    std::fs::write(&path, "name = \"es-2026\"\ntitle = \"Spain\"\neffective = \"2026-01-01\"\ncountries = [\"ES\"]\ntime_zone = \"Europe/Madrid\"\n").unwrap();
+    let law = format!(
+        "[law]\nprofiles = [\"strict-edpb\", \"{}\"]\ngrant_max_age_days = 2\n",
+        path.display()
+    );
+    let text = format!("{BASE}{law}");
+    let config = read(Path::new("f.toml"), &text, jiff::civil::date(2026, 11, 22)).unwrap();
+    let lawbook = config.file.lawbook().unwrap();
+    assert_eq!(lawbook.profiles.all().len(), 2);
+    assert_eq!(
+        lawbook.grant_age_max,
+        Some(jiff::SignedDuration::from_hours(48))
+    );
+    std::fs::write(&path, "name = 1\n").unwrap();
+    assert!(complaint(&law).contains("es.toml"));
+    std::fs::write(&path, " ".repeat((1 << 20) + 1)).unwrap();
+    assert!(complaint(&law).contains("a profile has at most 1048576"));
+}

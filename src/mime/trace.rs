@@ -57,6 +57,8 @@ pub struct OwnField {
     pub name: String,
     /// Its value on one line.
     pub value: String,
+    /// Whether it stands on several lines.
+    pub folded: bool,
     /// What to cut to remove it.
     pub whole: Range<usize>,
 }
@@ -166,8 +168,33 @@ pub fn own_fields(message: &[u8]) -> Vec<OwnField> {
         .map(|field| OwnField {
             name: readable(field.name_octets(message)).to_ascii_lowercase(),
             value: field.value_text(message),
+            folded: memchr::memchr2(b'\r', b'\n', field.value_octets(message)).is_some(),
             whole: field.whole,
         })
+        .collect()
+}
+
+/// The `List-Unsubscribe` targets of a message (RFC 2369): what stands between angle brackets, blanks taken out; in a
+/// field without brackets what stands between commas.
+pub fn unsubscribe_targets(message: &[u8]) -> Vec<String> {
+    let fields = own_header(message).filter(|field| field.is(message, "List-Unsubscribe"));
+    fields
+        .flat_map(|field| {
+            let value = field.value_text(message);
+            let pieces: Vec<&str> = match value.contains('<') {
+                true => value
+                    .split('<')
+                    .skip(1)
+                    .map(|piece| piece.split('>').next().unwrap_or(piece))
+                    .collect(),
+                false => value.split(',').collect(),
+            };
+            let targets = pieces
+                .into_iter()
+                .map(|piece| piece.split_whitespace().collect());
+            targets.collect::<Vec<String>>()
+        })
+        .filter(|target| !target.is_empty())
         .collect()
 }
 

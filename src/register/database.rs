@@ -45,6 +45,15 @@ impl Writing {
     /// What was blanked still stands in the write-ahead log until that is copied and cut. While somebody reads, that waits
     /// for a later write; the blanking itself is done.
     pub(super) fn leave_nothing_behind(&self) {
+        if !self.cut_the_log() {
+            tracing::info!(
+                "what was blanked is copied out of the write-ahead log by a later write"
+            );
+        }
+    }
+
+    /// Copies the write-ahead log into the database and empties it, where no reader is in the way.
+    pub(super) fn cut_the_log(&self) -> bool {
         // It does not wait for readers: it would hold the write lock meanwhile, and a withdrawal would wait with it.
         let cut = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
             let pragma = "PRAGMA wal_checkpoint(TRUNCATE)";
@@ -52,11 +61,7 @@ impl Writing {
                 .query_row(pragma, [], |row| row.get::<_, i64>(0))
         });
         let restored = self.connection.busy_timeout(self.wait);
-        if !matches!((cut, restored), (Ok(0), Ok(()))) {
-            tracing::info!(
-                "what was blanked is copied out of the write-ahead log by a later write"
-            );
-        }
+        matches!((cut, restored), (Ok(0), Ok(())))
     }
 }
 

@@ -22,6 +22,8 @@ mod verify;
 mod writer;
 
 pub mod announce;
+pub mod diff;
+pub mod export;
 pub mod import;
 pub mod keys;
 pub mod rotate;
@@ -49,6 +51,9 @@ use readers::Readers;
 
 /// The most subjects one look-up may ask for; a message has 1,000 recipients at most.
 pub const LOOKUP_SUBJECTS_MAX: usize = 10_000;
+
+/// How often one write is begun anew because the keys were rotated under it.
+const KEYS_FOLLOWED_MAX: usize = 3;
 
 /// An open register.
 #[derive(Debug)]
@@ -281,7 +286,7 @@ impl Register {
 
     fn write<T>(
         &self,
-        work: impl FnOnce(&mut Writing, (&KeyRing, &Keys)) -> Result<T, RegisterError>,
+        work: impl Fn(&mut Writing, (&KeyRing, &Keys)) -> Result<T, RegisterError>,
     ) -> Result<T, RegisterError> {
         // After a panic the slot is empty, since what stood in it was taken out before.
         let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -289,7 +294,13 @@ impl Register {
             Some(writing) if self.database.is_current(&writing) => writing,
             _ => self.database.open_for_writing()?,
         };
-        let result = work(&mut writing, (&self.database.keys, &self.keys()));
+        let mut result = work(&mut writing, (&self.database.keys, &self.keys()));
+        // Nothing was written, and the new keys are here: a withdrawal is not sent away because a key was rotated.
+        for _ in 1..KEYS_FOLLOWED_MAX {
+            if matches!(result, Err(RegisterError::KeysRotated)) {
+                result = work(&mut writing, (&self.database.keys, &self.keys()));
+            }
+        }
         // After an engine's error the connection is not trusted with the next write.
         if !matches!(
             result,

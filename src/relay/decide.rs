@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::plan::{Cause, Treatment};
-use super::settings::{Shadow, Stops, Stream};
-use super::streams::Declared;
+use super::settings::{Shadow, Stops};
+use super::streams::Assignment;
 use super::survey::Uninspectable;
 use crate::consent::{
     Action, Basis, Law, Permit, ProofId, Reason, Standing, StreamFacts, StreamKind, Subject,
@@ -20,15 +20,11 @@ use crate::consent::{
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
     /// Whose mail it is.
-    pub stream: &'a Stream,
-    /// Whether a controller is known for it.
-    pub assigned: bool,
+    pub assignment: &'a Assignment<'a>,
     /// The law that decides.
     pub law: Law<'a>,
     /// The operator's stops.
     pub stops: Stops,
-    /// Whether the recipient can withdraw by a link in this mail, where the stream asks for one (D10).
-    pub withdrawal: WithdrawalLink,
     /// Whether the ledger takes lines: without one nothing is kept (DESIGN 5 "Ledger").
     pub ledger: bool,
     /// Whether mail of this stream that cannot be examined was first seen longer than `hold_limit` ago.
@@ -37,7 +33,16 @@ pub struct Facts<'a> {
 
 /// One thing that a decision is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Matter<'a> {
+pub struct Matter<'a> {
+    /// What is seen of it.
+    pub sight: Sight<'a>,
+    /// Whether the recipient can withdraw by a link in its part, where the stream asks for one (D10).
+    pub withdrawal: WithdrawalLink,
+}
+
+/// What is seen of a matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight<'a> {
     /// A finding at a host, which can be taken out.
     Finding(&'a str),
     /// A finding at a host, in a part that cannot be edited, and why.
@@ -73,8 +78,8 @@ impl Decision {
 /// Who the recipient is to the controller: the states, or why they could not be asked.
 pub type Asked<'a> = Result<&'a Standing, Reason>;
 
-/// Which matters of one message are decided alike whoever the recipient is: those declared for the same purposes and
-/// seen equally well. Made once for a message, so that a thousand recipients of ten thousand findings are not ten million
+/// Which matters of one message are decided alike whoever the recipient is: those declared for the same purposes, seen
+/// equally well, with or without a link to withdraw. Made once for a message, so that a thousand recipients of ten thousand findings are not ten million
 /// decisions.
 #[derive(Debug)]
 pub struct Classes<'a> {
@@ -86,12 +91,12 @@ pub struct Classes<'a> {
 
 impl<'a> Classes<'a> {
     /// Sorts the matters of one message.
-    pub fn new(matters: impl Iterator<Item = Matter<'a>>, stream: &Stream) -> Self {
+    pub fn new(matters: impl Iterator<Item = Matter<'a>>, assignment: &Assignment<'_>) -> Self {
         let mut keys = Vec::new();
         let mut first = Vec::new();
         let of = matters.map(|matter| {
-            let (host, why) = matter.seen();
-            let key = (stream.declared(host), why);
+            let (host, why) = matter.sight.seen();
+            let key = (assignment.declared(host), why, matter.withdrawal);
             keys.iter()
                 .position(|known| *known == key)
                 .unwrap_or_else(|| {
@@ -146,6 +151,11 @@ impl Decisions {
         self.iter().any(Decision::keeps)
     }
 
+    /// Whether they are these fresh ones about the same message, whatever had to give way to others since.
+    pub fn are(&self, fresh: &Self) -> bool {
+        self.distinct.get(..fresh.distinct.len()) == Some(&fresh.distinct)
+    }
+
     /// What makes a treatment, without the records it rests on.
     pub fn words(&self) -> Vec<(Action, Option<Reason>, Option<Uninspectable>)> {
         let words =
@@ -181,7 +191,7 @@ impl Decisions {
     }
 }
 
-impl<'a> Matter<'a> {
+impl<'a> Sight<'a> {
     /// The host that a declaration is looked for by, and why it cannot be seen or taken out.
     fn seen(self) -> (&'a str, Option<Uninspectable>) {
         match self {
@@ -195,8 +205,8 @@ impl<'a> Matter<'a> {
 
 /// The decision about one matter for one recipient.
 pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decision {
-    let (host, blind) = matter.seen();
-    let (reason, proofs, profile) = match allowed(host, asked, facts) {
+    let (host, blind) = matter.sight.seen();
+    let (reason, proofs, profile) = match allowed(host, matter.withdrawal, asked, facts) {
         Permit::Kept {
             basis,
             proofs,
@@ -224,7 +234,7 @@ pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decisi
     let action = match blind {
         None => Action::Stripped,
         Some(Uninspectable::Signed) => Action::Rejected,
-        Some(_) => uninspectable(facts.stream.kind),
+        Some(_) => uninspectable(facts.assignment.stream.kind),
     };
     Decision {
         profile,
@@ -236,7 +246,12 @@ pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decisi
     }
 }
 
-fn allowed(host: &str, asked: Asked<'_>, facts: &Facts<'_>) -> Permit {
+fn allowed(
+    host: &str,
+    withdrawal_link: WithdrawalLink,
+    asked: Asked<'_>,
+    facts: &Facts<'_>,
+) -> Permit {
     let stripped = |reason| Permit::Stripped {
         reason,
         record: None,
@@ -249,15 +264,16 @@ fn allowed(host: &str, asked: Asked<'_>, facts: &Facts<'_>) -> Permit {
         Ok(standing) => standing,
         Err(reason) => return stripped(reason),
     };
-    let wanted = match facts.stream.declared(host) {
-        Declared::Purposes(purposes) => Wanted::declared(purposes),
-        Declared::Undeclared => Wanted::undeclared(),
+    let declared = facts.assignment.declared(host);
+    let wanted = Wanted {
+        purposes: Some(declared.purposes.as_ref()),
+        partner: declared.partner,
     };
     let stream = StreamFacts {
-        kind: facts.stream.kind,
-        assigned: facts.assigned,
+        kind: facts.assignment.stream.kind,
+        assigned: facts.assignment.assigned,
         strip_all: facts.stops.strip_all,
-        withdrawal_link: facts.withdrawal,
+        withdrawal_link,
     };
     permit(&wanted, standing, &stream, &facts.law)
 }

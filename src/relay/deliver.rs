@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Relay;
+use super::grounds::Grounds;
 use super::journey::Journey;
 use super::plan::Parcel;
 use crate::next_hop::{Fate, Line, Transit};
@@ -44,6 +45,8 @@ pub(super) struct Load<'a> {
     pub message: &'a Bytes,
     /// One variant each.
     pub parcels: &'a [Parcel],
+    /// What was decided rests on these.
+    pub grounds: &'a Grounds<'a>,
     /// Whether forward-paths beside the parcels will be owed or reported (rejected, held).
     pub aside: bool,
     /// When our reply has to be out.
@@ -56,6 +59,8 @@ pub(super) struct Delivery {
     pub fates: Vec<Option<Fate>>,
     /// The spool entry that was written ahead, still to be settled.
     pub prepared: Option<Prepared>,
+    /// Whether a copy was not sent because what was decided no longer stands: it is to be decided anew at once.
+    pub outdated: bool,
     /// Whether any message was begun: its DATA was said.
     begun: bool,
 }
@@ -73,6 +78,7 @@ impl Relay {
         let mut delivery = Delivery {
             fates: vec![None; journey.rcpts.len()],
             prepared: None,
+            outdated: false,
             begun: false,
         };
         let several_ends = load.parcels.len() > 1
@@ -134,6 +140,18 @@ impl Relay {
             && delivery.prepared.is_none()
             && !self.prepare(journey, load, delivery).await
         {
+            return Way::Line(transit.reset().await);
+        }
+        if !load
+            .grounds
+            .stand(&self.examiner, journey, &parcel.recipients)
+            .await
+        {
+            tracing::warn!(id = %journey.id, copies = accepted.len(), "not sent as decided more than 5 s ago: decided anew");
+            delivery.outdated = true;
+            for recipient in accepted {
+                delivery.set(recipient, Fate::NotNow(replies::outdated()));
+            }
             return Way::Line(transit.reset().await);
         }
         delivery.begun = true;

@@ -15,12 +15,14 @@ use tokio::runtime::RuntimeFlavor;
 use tokio::time::Instant;
 
 use super::decide::{Classes, Decisions, Facts, Place, enforced, treatment};
+use super::lawbook::Lawbook;
 use super::plan::{Group, Treatment, group, strictest};
-use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops, Stream};
-use super::streams::Streams;
+use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops};
+use super::streams::{Assignment, Streams};
 use super::strip;
 use super::survey::{Survey, survey};
-use crate::consent::{Law, Profiles, Reason, Standing, Subject, WithdrawalLink};
+use super::withdrawal::Offered;
+use crate::consent::{Law, Reason, Standing, StreamKind, Subject, next_ask_after};
 use crate::mime::splice::Spliced;
 use crate::mime::trace;
 use crate::pixel::Rules;
@@ -51,8 +53,8 @@ pub struct Examiner {
     pub rules: Arc<Rules>,
     /// Names of those that are switched off.
     pub rules_disabled: Vec<String>,
-    /// The law of every country that is loaded.
-    pub profiles: Arc<Profiles>,
+    /// The law.
+    pub lawbook: Lawbook,
     /// The consent register.
     pub register: Arc<Register>,
     /// The keys that make subjects.
@@ -86,9 +88,11 @@ pub struct Examined<'a> {
     /// What is in it.
     pub survey: Survey,
     /// Whose mail it is.
-    pub stream: &'a Stream,
+    pub assignment: Assignment<'a>,
     /// Whether decisions only look on, for those outside the share.
     pub shadow: Option<&'a Shadow>,
+    /// People whom this mail asks for consent before the time after their no is over (D23), and when it will be.
+    pub asked_early: Vec<(Subject, Timestamp)>,
     /// When the register answered; `None` when it did not.
     pub looked_up_at: Option<Timestamp>,
     /// When it was asked: nothing in its answer is older.
@@ -122,12 +126,13 @@ impl Examiner {
         if let Some(reply) = self.loops(case.message) {
             return Err(reply);
         }
-        let stream = self.streams.pick(case.listener, &survey.header.streams);
+        let assignment = self.streams.assign(case.listener, &survey.header.asked);
         for _ in 0..ROUNDS {
             let asked_at = Instant::now();
-            let (subjects, standings) = self.ask(stream, case).await;
+            let (subjects, standings) = self.ask(&assignment.controller, &case.forward_paths).await;
             let asked = (asked_at, &standings);
-            let decided = || self.decided(case, survey.clone(), stream, &subjects, asked);
+            let decided =
+                || self.decided(case, survey.clone(), assignment.clone(), &subjects, asked);
             let examined = apart(case.message.len(), decided);
             if asked_at.elapsed() <= ANSWER_AGE_MOST {
                 return Ok(examined);
@@ -165,20 +170,19 @@ impl Examiner {
 
     /// Who they are to this controller, and where they stand. When the keys have been rotated since the last message, with
     /// the new ones, once.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
-        stream: &Stream,
-        case: &Case<'_>,
+        controller: &str,
+        forward_paths: &[&str],
     ) -> (Vec<Subject>, Result<Vec<Standing>, Reason>) {
         let mut rotated = false;
         loop {
             let keys = self.register.keys();
-            let identities: Vec<_> = case
-                .forward_paths
+            let identities: Vec<_> = forward_paths
                 .iter()
-                .map(|path| keys.identity(&stream.controller, path))
+                .map(|path| keys.identity(controller, path))
                 .collect();
-            let answer = self.register.look_up(&stream.controller, &identities).await;
+            let answer = self.register.look_up(controller, &identities).await;
             if matches!(answer, Err(RegisterError::KeysRotated)) && !rotated {
                 rotated = true;
                 continue;
@@ -196,74 +200,60 @@ impl Examiner {
         }
     }
 
-    fn decided<'a>(
+    pub(super) fn decided<'a>(
         &'a self,
         case: &Case<'_>,
         survey: Survey,
-        stream: &'a Stream,
+        assignment: Assignment<'a>,
         subjects: &[Subject],
         (asked_at, standings): (Instant, &Result<Vec<Standing>, Reason>),
     ) -> Examined<'a> {
-        let shadow = stream.shadow(case.today);
+        let shadow = assignment.stream.shadow(case.today);
         let facts = Facts {
-            stream,
-            assigned: !self.streams.is_unassigned(stream),
-            law: Law {
-                profiles: &self.profiles,
-                country_default: None,
-                now: Timestamp::now(),
-                grant_age_max: None,
-            },
+            assignment: &assignment,
+            law: self.lawbook.law(&assignment.controller, Timestamp::now()),
             stops: self.stops,
-            withdrawal: withdrawal(stream, &survey),
             ledger: case.ledger,
             hold_over: case.hold_over,
         };
-        let mut recipients = Vec::with_capacity(subjects.len());
-        let mut treatments = Vec::with_capacity(subjects.len());
-        // Shared between recipients: each may name thousands of findings.
+        let (recipients, earnest) = decided_each(&survey, &facts, shadow, subjects, standings);
         let untouched = Arc::new(Treatment::untouched());
-        let mut known = BTreeMap::new();
-        let classes = Classes::new(survey.matters(), stream);
-        for (index, subject) in subjects.iter().enumerate() {
-            let asked = match standings {
-                Ok(standings) => standings.get(index).ok_or(Reason::StoreUnavailable),
-                Err(reason) => Err(*reason),
-            };
-            let decisions = classes.decide(asked, &facts);
-            // Looking on means writing down what would be done: without a ledger it is over.
-            let enforced = enforced(shadow, subject) || !case.ledger;
-            treatments.push(match enforced {
-                true => Arc::clone(known.entry(decisions.words()).or_insert_with(|| {
-                    Arc::new(treatment(decisions.iter(), &survey.places, &facts))
-                })),
-                false => Arc::clone(&untouched),
-            });
-            recipients.push(Recipient {
-                subject: *subject,
-                enforced,
-                decisions,
-            });
-        }
-        let groups = match self.settings.mixed_consent {
-            MixedConsent::Split => group(&treatments),
-            MixedConsent::Strictest => strictest(&treatments),
-        };
+        let treatments = recipients.iter().zip(&earnest);
+        let treatments = treatments.map(|(recipient, treatment)| match recipient.enforced {
+            true => Arc::clone(treatment),
+            false => Arc::clone(&untouched),
+        });
+        let groups = self.grouped(&treatments.collect::<Vec<_>>());
         let looked_up_at = standings.as_ref().ok().map(|_| Timestamp::now());
         let variants = Vec::new();
+        let asked_early = match (assignment.stream.kind, standings) {
+            (StreamKind::ConsentRequest, Ok(standings)) => {
+                asked_early(subjects, standings, &facts.law)
+            }
+            _ => Vec::new(),
+        };
         let mut examined = Examined {
             survey,
-            stream,
+            assignment,
             shadow,
+            asked_early,
             looked_up_at,
             asked_at,
             recipients,
             groups,
             variants,
         };
-        examined.note_strictest();
+        // What a shadow lets go is written down as what would be done in earnest.
+        examined.note_strictest(&self.grouped(&earnest));
         self.make_variants(case, &mut examined);
         examined
+    }
+
+    fn grouped(&self, treatments: &[Arc<Treatment>]) -> Vec<Group> {
+        match self.settings.mixed_consent {
+            MixedConsent::Split => group(treatments),
+            MixedConsent::Strictest => strictest(treatments),
+        }
     }
 
     /// One variant for each group. Where the signature of somebody else may not be broken, or a variant does not pass its
@@ -297,7 +287,8 @@ impl Examiner {
                         why = why.as_str(),
                         "a variant did not pass its second examination"
                     );
-                    group.treatment = strip::not_made(why, examined.stream.kind, case.hold_over);
+                    group.treatment =
+                        strip::not_made(why, examined.assignment.stream.kind, case.hold_over);
                     variants.push(None);
                 }
             }
@@ -320,8 +311,8 @@ impl Examined<'_> {
     }
 
     /// In one body for all, what somebody would have kept goes because of somebody else; the record says so.
-    fn note_strictest(&mut self) {
-        for group in &self.groups {
+    fn note_strictest(&mut self, groups: &[Group]) {
+        for group in groups {
             let Treatment::Forward { strip, empty } = &group.treatment else {
                 continue;
             };
@@ -351,21 +342,50 @@ impl Examined<'_> {
     }
 }
 
-/// D10: whether the recipient can withdraw by a link in this mail, as far as the stream asks for one.
-fn withdrawal(stream: &Stream, survey: &Survey) -> WithdrawalLink {
-    use super::settings::WithdrawalLink as Wanted;
-    match &stream.withdrawal_link {
-        None | Some(Wanted::Elsewhere(_)) => WithdrawalLink::NotDemanded,
-        Some(Wanted::Checked(link))
-            if survey
-                .links
-                .iter()
-                .any(|href| href.starts_with(&link.url_prefix)) =>
-        {
-            WithdrawalLink::Present
-        }
-        Some(Wanted::Checked(_)) => WithdrawalLink::Absent,
-    }
+/// What is decided for each forward-path, and what that makes of the copy in earnest.
+fn decided_each(
+    survey: &Survey,
+    facts: &Facts<'_>,
+    shadow: Option<&Shadow>,
+    subjects: &[Subject],
+    standings: &Result<Vec<Standing>, Reason>,
+) -> (Vec<Recipient>, Vec<Arc<Treatment>>) {
+    // Shared between recipients: each may name thousands of findings.
+    let mut known = BTreeMap::new();
+    let offered = Offered::new(facts.assignment.stream, survey);
+    let classes = Classes::new(survey.matters(&offered), facts.assignment);
+    let each = subjects.iter().enumerate().map(|(index, subject)| {
+        let asked = match standings {
+            Ok(standings) => standings.get(index).ok_or(Reason::StoreUnavailable),
+            Err(reason) => Err(*reason),
+        };
+        let decisions = classes.decide(asked, facts);
+        let treatment = known
+            .entry(decisions.words())
+            .or_insert_with(|| Arc::new(treatment(decisions.iter(), &survey.places, facts)));
+        let treatment = Arc::clone(treatment);
+        let recipient = Recipient {
+            subject: *subject,
+            // Looking on means writing down what would be done: without a ledger it is over.
+            enforced: enforced(shadow, subject) || !facts.ledger,
+            decisions,
+        };
+        (recipient, treatment)
+    });
+    each.unzip()
+}
+
+/// Those whose last no is too fresh to be asked again (D23).
+fn asked_early(
+    subjects: &[Subject],
+    standings: &[Standing],
+    law: &Law<'_>,
+) -> Vec<(Subject, Timestamp)> {
+    let people = subjects.iter().zip(standings);
+    people
+        .filter_map(|(subject, standing)| Some((*subject, next_ask_after(standing, law)?)))
+        .filter(|(_, not_before)| *not_before > law.now)
+        .collect()
 }
 
 /// Work on a message, away from the reactor's other tasks where it is large and the runtime has room for that.

@@ -8,16 +8,20 @@ pub mod decide;
 mod deliver;
 mod dsn;
 pub mod examine;
+mod grounds;
 mod heads;
 mod journey;
+pub mod lawbook;
 mod open;
 mod owed;
 pub mod plan;
 pub mod record;
 pub mod settings;
+pub mod speaks;
 pub mod streams;
 mod strip;
 pub mod survey;
+pub mod withdrawal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +36,7 @@ pub use crate::spool::{Client, Protocol};
 
 use self::deliver::{Delivery, Keeper, Load, deadline};
 use self::examine::{Case, Examined, today};
+use self::grounds::Grounds;
 use self::journey::{rejected, still_owed, with_reply};
 use self::plan::{Parcel, Treatment};
 use self::settings::PartialReject;
@@ -60,9 +65,11 @@ pub struct Relay {
 }
 
 /// One message, decided and recorded, ready to be sent.
-struct Judged {
+struct Judged<'a> {
     /// One variant each, with its forward-paths.
     parcels: Vec<Parcel>,
+    /// What the decisions rest on.
+    grounds: Grounds<'a>,
     /// Forward-paths that get no copy now, and why: 5xx rejected, 4xx held.
     aside: BTreeMap<usize, Reply>,
     /// What the outcome line refers to.
@@ -131,6 +138,7 @@ impl Relay {
         let load = Load {
             message: &message,
             parcels: &judged.parcels,
+            grounds: &judged.grounds,
             aside: !judged.aside.is_empty(),
             deadline,
         };
@@ -146,7 +154,7 @@ impl Relay {
     }
 
     /// Survey, decide, strip and the intent. An error is the reply for every forward-path: nothing may be sent.
-    async fn judge(&self, journey: &Journey, message: &Bytes) -> Result<Judged, Reply> {
+    async fn judge(&self, journey: &Journey, message: &Bytes) -> Result<Judged<'_>, Reply> {
         let mut case = self.case(journey, message);
         let mut examined = self.examiner.examine(&case).await?;
         if examined.holds() && self.hold_is_over(journey, message).await {
@@ -160,7 +168,7 @@ impl Relay {
         }
         self.remark(journey, &examined);
         let intended = self.intended(&examined);
-        Ok(parted(examined, intended))
+        Ok(parted(examined, intended, &case))
     }
 
     fn case<'a>(&self, journey: &'a Journey, message: &'a Bytes) -> Case<'a> {
@@ -201,13 +209,20 @@ impl Relay {
             .iter()
             .any(|group| group.treatment.changes());
         tracing::info!(
-            id = %journey.id, session = journey.client.session, stream = examined.stream.name, recipients = examined.recipients.len(),
-            findings = survey.findings.len(), variants = examined.groups.len(), changed, "decided"
+            id = %journey.id, session = journey.client.session, stream = examined.assignment.stream.name, recipients = examined.recipients.len(),
+            findings = survey.findings.len(), variants = examined.groups.len(), changed,
+            asked_early = examined.asked_early.len(), "decided"
         );
+        for (subject, not_before) in &examined.asked_early {
+            tracing::warn!(id = %journey.id, %subject, %not_before, "asked for consent too soon after a no (D23)");
+        }
         if changed {
             for domain in &survey.header.dkim {
                 tracing::warn!(id = %journey.id, domain, "dkim_broken: a signature made before this relay no longer verifies");
             }
+        }
+        if let Some(why) = examined.assignment.ignored {
+            tracing::warn!(id = %journey.id, why, "Pixelgate-Purpose is not heeded");
         }
         for (part, why) in survey.uninspectable() {
             tracing::warn!(id = %journey.id, part, why = why.as_str(), "uninspectable");
@@ -215,7 +230,7 @@ impl Relay {
     }
 
     /// The one refusal that a message gets of which nobody's copy may go, or not without everybody's.
-    fn refusal_for_all(&self, journey: &Journey, judged: &Judged) -> Option<Reply> {
+    fn refusal_for_all(&self, journey: &Journey, judged: &Judged<'_>) -> Option<Reply> {
         if journey.client.protocol == Protocol::Lmtp {
             // Each is answered for itself, the rejected beside the held.
             return None;
@@ -286,7 +301,10 @@ impl Relay {
                     }
                 });
             let mut envelope = journey.envelope(left.collect());
-            envelope.next_attempt_at = self.spool.settings().next_attempt_at(Timestamp::now(), 0);
+            envelope.next_attempt_at = match delivery.outdated {
+                true => Timestamp::now(),
+                false => self.spool.settings().next_attempt_at(Timestamp::now(), 0),
+            };
             prepared.owe(envelope).await
         } else {
             prepared.remove().await
@@ -302,9 +320,17 @@ impl Relay {
 }
 
 /// Parts what is sent from what is not.
-fn parted(examined: Examined<'_>, intended: record::Intended) -> Judged {
+fn parted<'a>(examined: Examined<'a>, intended: record::Intended, case: &Case<'_>) -> Judged<'a> {
     let mut judged = Judged {
         parcels: Vec::new(),
+        grounds: Grounds {
+            survey: examined.survey,
+            assignment: examined.assignment,
+            recipients: examined.recipients,
+            asked_at: examined.asked_at,
+            ledger: case.ledger,
+            hold_over: case.hold_over,
+        },
         aside: BTreeMap::new(),
         intended,
     };

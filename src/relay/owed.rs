@@ -69,7 +69,7 @@ impl Relay {
             }
         };
         let now = Timestamp::now();
-        let mut recipients = self.deliver_debts(&owed).await;
+        let (mut recipients, at_once) = self.deliver_debts(&owed).await;
         if self
             .spool
             .settings()
@@ -88,11 +88,12 @@ impl Relay {
             }
         }
         let reported = self.report_failures(&owed, recipients).await;
-        self.put_back(owed, reported, now).await;
+        self.put_back(owed, reported, now, at_once).await;
     }
 
-    /// Tries every copy that is owed; answers with what is still owed to whom.
-    async fn deliver_debts(&self, owed: &Owed) -> Vec<Recipient> {
+    /// Tries every copy that is owed; answers with what is still owed to whom, and whether to try again at once, because
+    /// what was decided no longer stood.
+    async fn deliver_debts(&self, owed: &Owed) -> (Vec<Recipient>, bool) {
         let envelope = &owed.envelope;
         let (copies, mut others): (Vec<_>, Vec<_>) = envelope
             .recipients
@@ -101,7 +102,7 @@ impl Relay {
             .partition(|recipient| recipient.owes == Owes::Delivery);
         let Some(journey) = Journey::of_owed(envelope).filter(|journey| !journey.rcpts.is_empty())
         else {
-            return envelope.recipients.clone();
+            return (envelope.recipients.clone(), false);
         };
         let judged = match self.judge(&journey, &owed.message).await {
             Ok(judged) => judged,
@@ -111,17 +112,19 @@ impl Relay {
                         .into_iter()
                         .filter_map(|recipient| settle_refusal(recipient, &reply)),
                 );
-                return others;
+                return (others, false);
             }
         };
         let Judged {
             parcels,
+            grounds,
             aside,
             intended,
         } = judged;
         let load = Load {
             message: &owed.message,
             parcels: &parcels,
+            grounds: &grounds,
             aside: false,
             deadline: self.unhurried(),
         };
@@ -139,7 +142,7 @@ impl Relay {
             };
             others.extend(left);
         }
-        others
+        (others, delivery.outdated)
     }
 
     fn is_past_reporting(&self, owed: &Owed) -> bool {
@@ -225,7 +228,7 @@ impl Relay {
         }
     }
 
-    async fn put_back(&self, mut owed: Owed, left: Left, now: Timestamp) {
+    async fn put_back(&self, mut owed: Owed, left: Left, now: Timestamp, at_once: bool) {
         let id = owed.envelope.id.clone();
         let written = match left {
             Left::Dead(recipients, why) => {
@@ -236,7 +239,10 @@ impl Relay {
             Left::Owed(recipients) if recipients.is_empty() => owed.done().await,
             Left::Owed(recipients) => {
                 let attempts = owed.envelope.attempts.saturating_add(1);
-                let next_attempt_at = self.spool.settings().next_attempt_at(now, attempts);
+                let next_attempt_at = match at_once {
+                    true => Timestamp::now(),
+                    false => self.spool.settings().next_attempt_at(now, attempts),
+                };
                 let envelope = Envelope {
                     recipients,
                     attempts,

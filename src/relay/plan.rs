@@ -54,6 +54,16 @@ impl Treatment {
         }
     }
 
+    /// Whether this finding is taken out of the copy that goes.
+    pub fn strips(&self, finding: usize) -> bool {
+        matches!(self, Self::Forward { strip, .. } if strip.contains(&finding))
+    }
+
+    /// Whether this part is emptied in the copy that goes.
+    pub fn empties(&self, part: usize) -> bool {
+        matches!(self, Self::Forward { empty, .. } if empty.contains(&part))
+    }
+
     /// Whether the copy goes out changed.
     pub fn changes(&self) -> bool {
         matches!(self, Self::Forward { strip, empty } if !(strip.is_empty() && empty.is_empty()))

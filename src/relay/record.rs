@@ -13,13 +13,12 @@ use super::decide;
 use super::examine::{ANSWER_AGE_MOST, Examined, Recipient};
 use super::plan::{Cause, Treatment};
 use super::settings::Shadow;
-use super::streams::Declared;
 use super::survey::Found;
 use super::{Journey, Relay};
 use crate::consent::{Action, Subject};
 use crate::ledger::{
     Decision, Enforcement, Fate as FateLine, Finding, Group, Host, Intent, LINE_OCTETS_MAX,
-    LedgerError, Outcome, Uninspectable,
+    LedgerError, Outcome, PartDecision, Uninspectable,
 };
 use crate::mime::trace;
 use crate::next_hop::Fate;
@@ -103,9 +102,9 @@ impl Relay {
             id: journey.id.to_string(),
             attempt: journey.attempt,
             listener: journey.client.listener.clone(),
-            stream: examined.stream.name.clone(),
-            stream_kind: examined.stream.kind.to_string(),
-            controller: examined.stream.controller.clone(),
+            stream: examined.assignment.stream.name.clone(),
+            stream_kind: examined.assignment.stream.kind.to_string(),
+            controller: examined.assignment.controller.to_string(),
             message_sha256: message_sha256(message),
             message_octets: message.len() as u64,
             message_id_hash: message_id.map(|id| keys.ledger_hash("message-id", id.as_bytes())),
@@ -198,10 +197,7 @@ fn number(n: usize) -> u32 {
 
 fn finding_line(keys: &Keys, n: usize, found: &Found, examined: &Examined<'_>) -> Finding {
     let finding = &found.finding;
-    let purposes = match examined.stream.declared(&finding.host) {
-        Declared::Purposes(purposes) => purposes.iter().map(ToString::to_string).collect(),
-        Declared::Undeclared => Vec::new(),
-    };
+    let declared = examined.assignment.declared(&finding.host);
     Finding {
         n: number(n),
         part: part_word(&found.path),
@@ -212,8 +208,8 @@ fn finding_line(keys: &Keys, n: usize, found: &Found, examined: &Examined<'_>) -
         evidence: finding.evidence.iter().map(evidence).collect(),
         verdict: finding.verdict.as_str().to_owned(),
         treatment: finding.treatment.as_str().to_owned(),
-        purposes,
-        partner: None,
+        purposes: declared.purposes.iter().map(ToString::to_string).collect(),
+        partner: declared.partner.map(str::to_owned),
     }
 }
 
@@ -264,17 +260,30 @@ fn group_line(
     treatment: &Treatment,
     examined: &Examined<'_>,
 ) -> Group {
-    let findings = recipient.decisions.iter().zip(&examined.survey.findings);
+    let survey = &examined.survey;
+    let findings = recipient.decisions.iter().zip(&survey.findings);
     let decisions = findings.enumerate().map(|(n, (decision, found))| {
-        let action = effect(decision.action, n, found, treatment);
+        let gone = treatment.strips(n) || treatment.empties(found.part);
         Decision {
             finding: number(n),
-            action: action.to_string(),
+            action: effect(decision.action, gone, treatment).to_string(),
             basis: decision.basis.map(|basis| basis.to_string()),
             reason: decision.reason.map(|reason| reason.to_string()),
             records: decision.proofs.iter().map(ToString::to_string).collect(),
         }
     });
+    let blind = recipient.decisions.iter().skip(survey.findings.len());
+    let parts = blind.zip(&survey.blind).map(|(decision, blind)| {
+        let gone = treatment.empties(blind.part);
+        PartDecision {
+            part: part_word(&blind.path),
+            action: effect(decision.action, gone, treatment).to_string(),
+            basis: decision.basis.map(|basis| basis.to_string()),
+            reason: decision.reason.map(|reason| reason.to_string()),
+            records: decision.proofs.iter().map(ToString::to_string).collect(),
+        }
+    });
+    let mut profiles = recipient.decisions.iter();
     let (copy, cause) = match treatment {
         Treatment::Forward { .. } if treatment.changes() => ("stripped", None),
         Treatment::Forward { .. } => ("unchanged", None),
@@ -286,22 +295,19 @@ fn group_line(
         copy: copy.to_owned(),
         reason: cause.map(cause_word),
         shadow: !recipient.enforced,
-        profile: None,
+        profile: profiles.find_map(|decision| decision.profile.clone()),
         decisions: decisions.collect(),
-        parts: Vec::new(),
+        parts: parts.collect(),
     }
 }
 
-/// What becomes of a finding in a copy that goes out, whatever was decided: an emptied part has none left, and what a
-/// shadow forwards was not stripped.
-fn effect(action: Action, finding: usize, found: &Found, treatment: &Treatment) -> Action {
-    let Treatment::Forward { strip, empty } = treatment else {
+/// What becomes of a finding or a part in a copy that goes out, whatever was decided: an emptied part has none left, and what
+/// a shadow forwards was not stripped.
+fn effect(action: Action, gone: bool, treatment: &Treatment) -> Action {
+    if !matches!(treatment, Treatment::Forward { .. }) {
         return action;
-    };
-    match (
-        action,
-        strip.contains(&finding) || empty.contains(&found.part),
-    ) {
+    }
+    match (action, gone) {
         (_, true) => Action::Stripped,
         (Action::Stripped | Action::Held | Action::Rejected, false) => Action::WouldStrip,
         (other, false) => other,
@@ -361,3 +367,6 @@ fn in_words(fates: &[FateLine]) -> String {
         .map(|fate| format!("{}={}", fate.fate, fate.subjects.len()));
     words.collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests;

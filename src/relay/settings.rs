@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 
+use super::speaks::UNASSIGNED;
 use crate::consent::purpose::Purpose;
 use crate::consent::stream::StreamKind;
 
@@ -111,8 +112,9 @@ pub struct RuleSettings {
 pub struct Stream {
     /// What the operator calls it; `Pixelgate-Stream` picks by this name.
     pub name: String,
-    /// In whose name the mail is sent (GDPR controller).
-    pub controller: String,
+    /// In whose name the mail is sent (GDPR controller); none: in the name of every controller for which the connection may
+    /// speak and no other stream does.
+    pub controller: Option<String>,
     /// What kind of mail it is.
     pub kind: StreamKind,
     /// Addresses of the listeners whose mail may belong to it; none: every listener.
@@ -143,6 +145,13 @@ pub struct Tracker {
 
 fn us() -> String {
     "us".to_owned()
+}
+
+impl Tracker {
+    /// Who learns of the opens beside the controller.
+    pub fn partner(&self) -> Option<&str> {
+        (self.recipient != "us").then_some(self.recipient.as_str())
+    }
 }
 
 /// `enforcement`.
@@ -239,7 +248,7 @@ impl Stream {
     pub fn built_in() -> Self {
         Self {
             name: "default".to_owned(),
-            controller: "default".to_owned(),
+            controller: Some("default".to_owned()),
             kind: StreamKind::Marketing,
             listeners: Vec::new(),
             enforcement: Enforcement::Enforce,
@@ -256,8 +265,8 @@ impl Stream {
     /// records, so nothing is kept.
     pub fn unassigned() -> Self {
         Self {
-            name: "unassigned".to_owned(),
-            controller: "unassigned".to_owned(),
+            name: UNASSIGNED.to_owned(),
+            controller: Some(UNASSIGNED.to_owned()),
             trackers: Vec::new(),
             ..Self::built_in()
         }

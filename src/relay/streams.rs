@@ -1,37 +1,69 @@
 //! Whose mail is it, and which purposes are declared for a host (DESIGN 5 "Streams").
 //!
-//! The connection fixes which streams a message may belong to; the message only picks among those. Pure. What is not
-//! clear is `unassigned`, which has no records: nothing is kept there.
+//! The connection fixes which controllers and streams a message may belong to; the message only picks among those, and may
+//! narrow what its trackers are for. Pure. What is not clear is `unassigned`, which has no records: nothing is kept there.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 
-use super::settings::{Enforcement, Shadow, Stream};
-use crate::consent::purpose::Purpose;
+use super::settings::{Enforcement, Shadow, Stream, Tracker};
+use super::speaks::{Speaks, UNASSIGNED, is_well_formed};
+use crate::consent::Purpose;
 
-/// All streams of a configuration.
+/// All streams of a configuration, and who may speak for whom.
 #[derive(Debug, Clone)]
 pub struct Streams {
     configured: Vec<Stream>,
     built_in: Stream,
     unassigned: Stream,
+    doors: BTreeMap<String, Speaks>,
 }
 
-/// What a stream declares about a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Declared<'a> {
-    /// The most exact entry's purposes; consent to all of them is needed.
-    Purposes(&'a [Purpose]),
-    /// No entry: consent to every purpose is needed.
-    Undeclared,
+/// What a message says of itself in fields of ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Values of `Pixelgate-Stream`, as many as there are.
+    pub streams: Vec<String>,
+    /// Values of `Pixelgate-Controller`; `None` for one that is folded, which no two readers read alike.
+    pub controllers: Vec<Option<String>>,
+    /// Values of `Pixelgate-Purpose`.
+    pub purposes: Vec<String>,
+}
+
+/// Whose mail a message is.
+#[derive(Debug, Clone)]
+pub struct Assignment<'a> {
+    /// The stream.
+    pub stream: &'a Stream,
+    /// In whose name it is sent.
+    pub controller: Cow<'a, str>,
+    /// Whether stream and controller could be told; if not there are no records.
+    pub assigned: bool,
+    /// Why `Pixelgate-Purpose` was not heeded, where it was not.
+    pub ignored: Option<&'static str>,
+    /// What the message narrows its trackers to.
+    pub(super) named: Option<BTreeSet<Purpose>>,
+}
+
+/// What is declared about a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared<'a> {
+    /// Consent to all of them is needed; none at all: undeclared, consent to every purpose is needed (D2).
+    pub purposes: Cow<'a, [Purpose]>,
+    /// Who learns of the opens beside the controller (D19).
+    pub partner: Option<&'a str>,
 }
 
 impl Streams {
-    /// From the configured ones; none means the built-in default.
-    pub fn new(configured: Vec<Stream>) -> Self {
+    /// From the configured streams (none means the built-in default), and each listener's address with what it says.
+    pub fn new(configured: Vec<Stream>, doors: impl IntoIterator<Item = (String, Speaks)>) -> Self {
         Self {
             configured,
             built_in: Stream::built_in(),
             unassigned: Stream::unassigned(),
+            doors: doors.into_iter().collect(),
         }
     }
 
@@ -44,49 +76,196 @@ impl Streams {
         }
     }
 
-    /// Whether a stream is the one of mail that belongs to nobody known.
-    pub fn is_unassigned(&self, stream: &Stream) -> bool {
-        std::ptr::eq(stream, &raw const self.unassigned)
+    /// Whose mail it is that came in at `listener` and says this of itself.
+    pub fn assign(&self, listener: &str, asked: &Asked) -> Assignment<'_> {
+        let Some((stream, controller)) = self.pick(listener, asked) else {
+            return Assignment {
+                stream: &self.unassigned,
+                controller: Cow::Borrowed(UNASSIGNED),
+                assigned: false,
+                ignored: None,
+                named: None,
+            };
+        };
+        let (named, ignored) = match stream.narrowing(&asked.purposes) {
+            Ok(named) => (named, None),
+            Err(why) => (None, Some(why)),
+        };
+        Assignment {
+            stream,
+            controller,
+            assigned: true,
+            ignored,
+            named,
+        }
     }
 
-    /// The stream of a message that came in at `listener` and carries these `Pixelgate-Stream` values.
-    pub fn pick(&self, listener: &str, asked: &[String]) -> &Stream {
-        let mut open = self.all().iter().filter(|stream| {
-            stream.listeners.is_empty()
-                || stream.listeners.iter().any(|address| address == listener)
+    /// The one stream and controller that are meant; `None` where none is, or more than one could be.
+    fn pick(&self, listener: &str, asked: &Asked) -> Option<(&Stream, Cow<'_, str>)> {
+        // A listener that is gone from the configuration speaks for nobody any more.
+        let speaks = self.doors.get(listener)?;
+        let open = self
+            .all()
+            .iter()
+            .filter(|stream| stream.is_open_to(listener));
+        let open: Vec<&Stream> = open.collect();
+        let controllers = asked.among(speaks, &open)?;
+        let meant = |controller: &str| -> Vec<&Stream> {
+            let serving = open.iter().copied();
+            match asked.streams.as_slice() {
+                [name] => serving
+                    .filter(|stream| stream.name == *name && stream.serves(controller))
+                    .collect(),
+                _ => most_exact(serving, controller),
+            }
+        };
+        if asked.streams.len() > 1 {
+            return None;
+        }
+        let mut pairs = controllers.into_iter().flat_map(|controller| {
+            let streams = meant(&controller);
+            streams
+                .into_iter()
+                .map(move |stream| (stream, controller.clone()))
         });
-        match asked {
-            [] => match (open.next(), open.next()) {
-                (Some(only), None) => only,
-                _ => &self.unassigned,
-            },
-            [name] => open
-                .find(|stream| stream.name == *name)
-                .unwrap_or(&self.unassigned),
-            _ => &self.unassigned,
+        match (pairs.next(), pairs.next()) {
+            (Some((stream, controller)), None) => {
+                let owned = || Cow::Owned(controller.clone());
+                let controller = stream
+                    .controller
+                    .as_deref()
+                    .map_or_else(owned, Cow::Borrowed);
+                Some((stream, controller))
+            }
+            _ => None,
         }
     }
 }
 
-impl Stream {
-    /// What is declared for a host (lower case): the most exact matching entry wins, an exact name before the longest
-    /// suffix before `*`; between equals the one that needs more purposes.
+/// The streams that name the controller; where none does, those that serve everybody.
+fn most_exact<'a>(open: impl Iterator<Item = &'a Stream>, controller: &str) -> Vec<&'a Stream> {
+    let (own, others): (Vec<_>, Vec<_>) =
+        open.partition(|stream| stream.controller.as_deref() == Some(controller));
+    match own.is_empty() {
+        true => others
+            .into_iter()
+            .filter(|stream| stream.controller.is_none())
+            .collect(),
+        false => own,
+    }
+}
+
+impl Asked {
+    /// The controllers that are left of those the connection may speak for; `None` where the message is not clear.
+    fn among(&self, speaks: &Speaks, open: &[&Stream]) -> Option<BTreeSet<String>> {
+        let named = match self.controllers.as_slice() {
+            [] => None,
+            [Some(name)] if is_well_formed(name) => Some(name),
+            _ => return None,
+        };
+        let may: BTreeSet<String> = match speaks {
+            Speaks::Named => named.into_iter().cloned().collect(),
+            Speaks::Listed(names) => names.clone(),
+            Speaks::OfItsStreams => open
+                .iter()
+                .filter_map(|stream| stream.controller.clone())
+                .collect(),
+        };
+        Some(match named {
+            Some(name) => may
+                .into_iter()
+                .filter(|controller| controller == name)
+                .collect(),
+            None => may,
+        })
+    }
+}
+
+impl Assignment<'_> {
+    /// What is declared for a host (lower case), as far as the message does not narrow it.
     pub fn declared(&self, host: &str) -> Declared<'_> {
-        self.trackers
-            .iter()
-            .flat_map(|tracker| {
-                tracker
-                    .hosts
-                    .iter()
-                    .map(move |pattern| (exactness(pattern, host), tracker))
+        let Some(tracker) = self.stream.tracker(host) else {
+            return Declared {
+                purposes: Cow::Borrowed(&[]),
+                partner: None,
+            };
+        };
+        let purposes = match &self.named {
+            None => Cow::Borrowed(tracker.purposes.as_slice()),
+            Some(named) => narrowed(&tracker.purposes, named),
+        };
+        Declared {
+            purposes,
+            partner: tracker.partner(),
+        }
+    }
+}
+
+/// What both the operator declares and the message names. A tracker with a purpose that needs consent never becomes an
+/// exempt one by leaving that purpose out (F12): then all that is declared stands.
+fn narrowed<'a>(declared: &'a [Purpose], named: &BTreeSet<Purpose>) -> Cow<'a, [Purpose]> {
+    let exempt = |purposes: &[Purpose]| purposes.iter().all(|purpose| purpose.may_be_exempt());
+    let left: Vec<Purpose> = declared
+        .iter()
+        .copied()
+        .filter(|purpose| named.contains(purpose))
+        .collect();
+    match !left.is_empty() && exempt(&left) && !exempt(declared) {
+        true => Cow::Borrowed(declared),
+        false => Cow::Owned(left),
+    }
+}
+
+impl Stream {
+    /// Whether mail of this listener may belong to it.
+    pub fn is_open_to(&self, listener: &str) -> bool {
+        self.listeners.is_empty() || self.listeners.iter().any(|address| address == listener)
+    }
+
+    /// Whether mail of this controller may belong to it, where the connection may speak for the controller.
+    pub fn serves(&self, controller: &str) -> bool {
+        self.controller
+            .as_deref()
+            .is_none_or(|own| own == controller)
+    }
+
+    /// The most exact entry about a host: an exact name before the longest suffix before `*`; between equals the one that
+    /// needs more purposes, then the one for a partner.
+    fn tracker(&self, host: &str) -> Option<&Tracker> {
+        let entries = self.trackers.iter().flat_map(|tracker| {
+            let patterns = tracker.hosts.iter();
+            patterns.filter_map(move |pattern| Some((exactness(pattern, host)?, tracker)))
+        });
+        entries
+            .max_by_key(|(exactness, tracker)| {
+                (
+                    *exactness,
+                    tracker.purposes.len(),
+                    tracker.partner().is_some(),
+                )
             })
-            .filter_map(|(exactness, tracker)| {
-                exactness.map(|exactness| (exactness, tracker.purposes.len(), tracker))
-            })
-            .max_by_key(|(exactness, purposes, _)| (*exactness, *purposes))
-            .map_or(Declared::Undeclared, |(_, _, tracker)| {
-                Declared::Purposes(&tracker.purposes)
-            })
+            .map(|(_, tracker)| tracker)
+    }
+
+    /// What `Pixelgate-Purpose` narrows this stream's trackers to, or why it is not heeded.
+    fn narrowing(&self, fields: &[String]) -> Result<Option<BTreeSet<Purpose>>, &'static str> {
+        let field = match fields {
+            [] => return Ok(None),
+            [field] => field,
+            _ => return Err("it stands there more than once"),
+        };
+        let words = field.split(',').map(|word| word.trim().parse::<Purpose>());
+        let named: BTreeSet<Purpose> = words
+            .collect::<Result<_, _>>()
+            .map_err(|_| "a word in it is no purpose")?;
+        let declared = |purpose: &Purpose| {
+            let mut trackers = self.trackers.iter();
+            trackers.any(|tracker| tracker.purposes.contains(purpose))
+        };
+        match named.iter().all(declared) {
+            true => Ok(Some(named)),
+            false => Err("no tracker of the stream declares a purpose in it"),
+        }
     }
 
     /// The shadow that is on, if any, on a day. Past its day enforcement is back by itself.
@@ -118,83 +297,4 @@ fn ends_with_label(host: &str, suffix: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::settings::Tracker;
-    use super::*;
-
-    fn stream(name: &str, listeners: &[&str], hosts: &[(&[&str], &[Purpose])]) -> Stream {
-        Stream {
-            name: name.to_owned(),
-            listeners: listeners.iter().map(|l| (*l).to_owned()).collect(),
-            trackers: hosts
-                .iter()
-                .map(|(hosts, purposes)| Tracker {
-                    hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
-                    purposes: purposes.to_vec(),
-                    recipient: "us".to_owned(),
-                })
-                .collect(),
-            ..Stream::built_in()
-        }
-    }
-
-    #[test]
-    fn the_most_exact_entry_declares() {
-        use Purpose::{CampaignPerformance as A, FraudDetection as B, Personalisation as C};
-        let stream = stream(
-            "s",
-            &[],
-            &[
-                (&["*.example.com"], &[A]),
-                (&["open.example.com"], &[B]),
-                (&["*.deep.example.com"], &[C]),
-            ],
-        );
-        assert_eq!(
-            stream.declared("open.example.com"),
-            Declared::Purposes(&[B])
-        );
-        assert_eq!(stream.declared("x.example.com"), Declared::Purposes(&[A]));
-        assert_eq!(
-            stream.declared("x.deep.example.com"),
-            Declared::Purposes(&[C])
-        );
-        assert_eq!(stream.declared("example.com"), Declared::Undeclared);
-        assert_eq!(stream.declared("evilexample.com"), Declared::Undeclared);
-        assert_eq!(
-            Stream::built_in().declared("anything.test"),
-            Declared::Purposes(&[A])
-        );
-        assert_eq!(
-            Stream::unassigned().declared("anything.test"),
-            Declared::Undeclared
-        );
-    }
-
-    #[test]
-    fn the_connection_decides_and_the_message_only_picks() {
-        let streams = Streams::new(vec![
-            stream("a", &["l1"], &[]),
-            stream("b", &["l1", "l2"], &[]),
-            stream("c", &["l3"], &[]),
-        ]);
-        assert_eq!(streams.pick("l2", &[]).name, "b");
-        assert_eq!(
-            streams.pick("l1", &[]).name,
-            "unassigned",
-            "two could be meant"
-        );
-        assert_eq!(streams.pick("l1", &["a".to_owned()]).name, "a");
-        assert_eq!(
-            streams.pick("l1", &["c".to_owned()]).name,
-            "unassigned",
-            "not this listener's"
-        );
-        assert_eq!(
-            streams.pick("l2", &["b".to_owned(), "b".to_owned()]).name,
-            "unassigned",
-            "two fields"
-        );
-        assert_eq!(Streams::new(vec![]).pick("x", &[]).name, "default");
-    }
-}
+mod tests;

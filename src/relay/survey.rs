@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use super::decide::{Matter, Place};
+use super::decide::{Matter, Place, Sight};
 use super::settings::Settings;
+use super::withdrawal::Offered;
 use crate::mime;
 use crate::mime::transfer_encoding::Encoding;
 use crate::mime::tree::{Disposition, Kind, OutOfScope, Part, Scope, Tree, Unread};
@@ -88,7 +89,16 @@ pub struct Survey {
     /// Parts that were not examined, by reason.
     pub out_of_scope: BTreeMap<&'static str, usize>,
     /// Where links lead, for the withdrawal link check.
-    pub links: Vec<String>,
+    pub links: Vec<Link>,
+}
+
+/// One link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Index of its part in the tree.
+    pub part: usize,
+    /// Where it leads.
+    pub target: String,
 }
 
 /// One HTML part that can be edited.
@@ -204,12 +214,19 @@ impl Survey {
     }
 
     /// What decisions are about: every finding, then every blind part, in the order of `places`.
-    pub fn matters(&self) -> impl Iterator<Item = Matter<'_>> {
-        let findings = self.findings.iter().map(|found| match found.fixed {
-            None => Matter::Finding(&found.finding.host),
-            Some(why) => Matter::Fixed(&found.finding.host, why),
+    pub fn matters(&self, offered: &Offered) -> impl Iterator<Item = Matter<'_>> {
+        let findings = self.findings.iter().map(|found| Matter {
+            sight: match found.fixed {
+                None => Sight::Finding(&found.finding.host),
+                Some(why) => Sight::Fixed(&found.finding.host, why),
+            },
+            withdrawal: offered.to(Some(found.part)),
         });
-        findings.chain(self.blind.iter().map(|blind| Matter::Blind(blind.why)))
+        let blind = self.blind.iter().map(|blind| Matter {
+            sight: Sight::Blind(blind.why),
+            withdrawal: offered.to(None),
+        });
+        findings.chain(blind)
     }
 
     /// Parts that were not read or hold what cannot be taken out, with the reason.
@@ -261,7 +278,11 @@ impl Survey {
             });
             self.parts.len() - 1
         });
-        self.links.extend(reading.links);
+        let links = reading.links.into_iter();
+        self.links.extend(links.map(|target| Link {
+            part: index,
+            target,
+        }));
         for finding in reading.findings {
             self.findings.push(Found {
                 path: path.clone(),

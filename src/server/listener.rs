@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, de};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use super::ServerError;
+use crate::relay::speaks::Speaks;
 use crate::smtp::Protocol;
 
 /// Who may connect to our Unix sockets: owner and group.
@@ -66,6 +67,9 @@ pub struct ListenerSettings {
     /// says who may connect.
     #[serde(default = "loopback", deserialize_with = "networks")]
     pub trusted_networks: Vec<IpNet>,
+    /// For which controllers its clients may speak; where nothing is said, for those that its streams name.
+    #[serde(default)]
+    pub controllers: Speaks,
     /// Whose XFORWARD is believed: addresses or networks; nobody's where nothing is said. On a Unix socket any entry at
     /// all means everybody who may connect.
     #[serde(default, deserialize_with = "networks")]

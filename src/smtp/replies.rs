@@ -327,6 +327,11 @@ pub fn internal_fault() -> Reply {
     say(451, "4.3.0 Internal fault, try again")
 }
 
+/// 451: what was decided about the message is too old to act on, and is not the same any more.
+pub fn outdated() -> Reply {
+    say(451, "4.3.0 Decided anew before sending, try again")
+}
+
 /// 421 at the greeting: the next hop was never reached, so nothing is known of what it can do.
 pub fn never_reached() -> Reply {
     say(421, "4.3.2 Next hop not reached yet, try again")

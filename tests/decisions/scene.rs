@@ -1,12 +1,13 @@
 //! One relay with streams, and what it did with a message: the reply, the copies, the ledger's own words.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use pixelgate::ledger::verify;
 use serde_json::Value;
 
-use crate::fixture::{Taken, import, pixelgate, row, send, take_outbox};
+use crate::fixture::{Taken, import, pixelgate, row, send_at, take_outbox};
 use crate::support::{Config, Served};
 
 /// Who reads. Neither half may be seen anywhere.
@@ -121,7 +122,12 @@ impl Scene {
     }
 
     pub(crate) fn deliver(&self, to: &[&str], message: &[u8]) -> Told {
-        let reply = send(&self.served, "<letter@news.example>", to, message);
+        self.deliver_by(self.served.address(), to, message)
+    }
+
+    /// The same by another listener.
+    pub(crate) fn deliver_by(&self, address: SocketAddr, to: &[&str], message: &[u8]) -> Told {
+        let reply = send_at(address, "<letter@news.example>", to, message);
         Told {
             reply,
             copies: take_outbox(&self.served),

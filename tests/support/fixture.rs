@@ -15,6 +15,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -104,7 +105,13 @@ pub(crate) fn names() -> Vec<String> {
 
 /// One transaction with one write for the data; answers with the reply to it.
 pub(crate) fn send(served: &Served, from: &str, to: &[&str], message: &[u8]) -> String {
-    send_in(served, from, to, message, &mut |_| usize::MAX)
+    send_at(served.address(), from, to, message)
+}
+
+/// The same by a listener at this address.
+pub(crate) fn send_at(address: SocketAddr, from: &str, to: &[&str], message: &[u8]) -> String {
+    let client = Client::connect(address);
+    talk(client, from, to, message, &mut |_| usize::MAX)
 }
 
 /// One transaction; `next` says how many octets the next write of the data has, given how many are left.
@@ -115,7 +122,17 @@ pub(crate) fn send_in(
     message: &[u8],
     next: &mut dyn FnMut(usize) -> usize,
 ) -> String {
-    let mut client = Client::connect(served.address());
+    let client = Client::connect(served.address());
+    talk(client, from, to, message, next)
+}
+
+fn talk(
+    mut client: Client,
+    from: &str,
+    to: &[&str],
+    message: &[u8],
+    next: &mut dyn FnMut(usize) -> usize,
+) -> String {
     told(&mut client, "220");
     client.send(b"EHLO client.example\r\n");
     told(&mut client, "250");

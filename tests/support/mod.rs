@@ -98,14 +98,17 @@ impl Served {
         panic!("serve did not listen; its log:\n{log}");
     }
 
-    /// Starts it again over the same files, after [`Served::kill`] or [`Served::stop`]. The port may be another one.
+    /// Starts it again over the same files, after [`Served::kill`] or [`Served::stop`]; at the same port, for mail of a
+    /// listener that is gone is nobody's, or at another one where somebody took it.
     pub(crate) fn start_again(&mut self, config: &Config) {
         assert!(
             self.child.try_wait().expect("its state").is_some(),
             "still running"
         );
-        for _ in 0..5 {
-            self.address = free_port();
+        for attempt in 0..5 {
+            if attempt > 0 {
+                self.address = free_port();
+            }
             let text = config.text(&self.address.to_string(), self.directory.path());
             fs::write(self.directory.path().join("pixelgate.toml"), text)
                 .expect("the configuration");

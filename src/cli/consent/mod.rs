@@ -2,9 +2,12 @@
 //!
 //! Addresses are read from the operator and shown to the operator's terminal only; nothing here logs.
 
+mod diff;
 mod erase;
 mod expire;
+mod export;
 mod import;
+mod list;
 mod set;
 mod verify;
 
@@ -25,8 +28,12 @@ use crate::register::{Register, RegisterError};
 /// `pixelgate consent`.
 #[derive(Debug, Clone, Subcommand)]
 pub(in crate::cli) enum Command {
-    /// Take records from a file of JSON lines
+    /// Take records from a list: JSON lines, or a table with a mapping
     Import(import::Import),
+    /// Compare a list with the register; exit code 65 when they differ
+    Diff(diff::Diff),
+    /// Write everybody, or one person, with every record and its proof
+    Export(export::Export),
     /// Record one change
     Set(set::Set),
     /// Say where one person stands
@@ -48,6 +55,8 @@ pub(in crate::cli) fn run(config: Option<PathBuf>, command: Command) -> Result<(
     let register = Register::open(&config.file.consent, Arc::new(keys)).map_err(failure)?;
     match command {
         Command::Import(import) => import::run(&register, &import),
+        Command::Diff(diff) => diff::run(&register, &diff),
+        Command::Export(export) => export::run(&register, &export),
         Command::Set(set) => set::run(&register, &set),
         Command::Get(whom) => {
             address(&whom)?;

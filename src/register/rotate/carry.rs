@@ -103,50 +103,36 @@ fn batch(
 
 fn carry(connection: &Connection, keys: &Keys, kind: Kind, id: i64) -> Result<Row, RegisterError> {
     let person = people::by_id(connection, id)?;
-    let Some(sealed) = &person.sealed_address else {
-        return Ok(Row::Done);
-    };
-    let controller = people::controller_name(connection, person.controller)?;
-    let (subject, generation) = (person.subject, person.generation);
     let current = keys.generations();
-    let done = match kind {
-        Kind::Seal => seal::generation(sealed) == Ok(current.seal),
-        _ => generation == current.lookup,
+    let done = match (kind, &person.sealed_address) {
+        (_, None) => true,
+        (Kind::Seal, Some(sealed)) => seal::generation(sealed) == Ok(current.seal),
+        _ => person.generation == current.lookup,
     };
     if done {
         return Ok(Row::Done);
     }
+    let controller = people::controller_name(connection, person.controller)?;
     let Ok(Some(address)) = people::address(keys, &controller, &person) else {
-        return Ok(Row::Damaged(subject));
+        return Ok(Row::Damaged(person.subject));
     };
     let identity = keys.identity(&controller, &address);
     // A subject that was not made of this address would be made right by carrying it, and nobody would ever know.
-    if !identity.all().contains(&subject) {
-        return Ok(Row::Damaged(subject));
+    if !identity.all().contains(&person.subject) {
+        return Ok(Row::Damaged(person.subject));
     }
-    let (subject_after, generation_after) = match kind {
-        Kind::Seal => (subject, generation),
-        _ => (identity.current(), current.lookup),
-    };
-    let sealed = people::seal(keys, &controller, &person.seed, &subject_after, &address)?;
-    let taken = subject_after != subject
+    // One person in two rows is nothing that we write; which of them holds the withdrawal is not for a rotation to say.
+    let subject = identity.current();
+    let taken = subject != person.subject
         && connection
             .prepare_cached("SELECT 1 FROM subjects WHERE subject = ?1")?
-            .exists(params![subject_after.as_bytes()])?;
+            .exists(params![subject.as_bytes()])?;
     if taken {
-        // One person in two rows: which of them holds the withdrawal is not for a rotation to say.
-        return Ok(Row::Damaged(subject));
+        return Ok(Row::Damaged(person.subject));
     }
-    connection
-        .prepare_cached(
-            "UPDATE subjects SET subject = ?2, generation = ?3, sealed_address = ?4 WHERE id = ?1",
-        )?
-        .execute(params![
-            id,
-            subject_after.as_bytes(),
-            generation_after,
-            sealed
-        ])?;
+    // With the sealing key the look-up key's generation comes along: nobody stays behind for longer than they must.
+    let sealed = people::seal(keys, &controller, &person.seed, &subject, &address)?;
+    people::carry(connection, id, &identity, &sealed)?;
     Ok(Row::Carried)
 }
 

@@ -1,15 +1,20 @@
+//! What holds of every decision, whatever the records, the streams and the clock.
+
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::super::settings::{Enforcement, Tracker};
+use super::super::settings::{Enforcement, Stream, Tracker};
 use super::*;
 use crate::consent::fold::fold;
 use crate::consent::purpose::Purpose;
 use crate::consent::record::{Assertion, Change};
-use crate::consent::{ChangeKind, Form, LookupKey, Profiles};
+use crate::consent::{AddressKind, ChangeKind, Contact, ContactFacts, Form, LookupKey, Profiles};
+
+mod rows;
 
 const HOSTS: [&str; 5] = [
     "open.example.com",
@@ -61,41 +66,99 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
     })
 }
 
+/// What contact records say: often an old address whose owner was informed in time.
+fn contacts() -> impl Strategy<Value = ContactFacts> {
+    let country = prop_oneof![3 => Just(Some("FR")), 1 => Just(Some("IT")), 1 => Just(None)];
+    let kind = prop_oneof![
+        6 => Just(None),
+        1 => proptest::sample::select(AddressKind::ALL.to_vec()).prop_map(Some),
+    ];
+    let old = proptest::option::of(purposes());
+    (country, kind, old).prop_map(|(country, address_kind, informed)| {
+        let day = |text: &str| text.parse::<Timestamp>().ok();
+        let contact = Contact {
+            collected_at: day("2025-09-01T10:00:00Z"),
+            informed_at: informed.as_ref().and(day("2026-06-10T10:00:00Z")),
+            notice: informed.as_ref().map(|_| "2026-05".to_owned()),
+            informed_purposes: informed.into_iter().flatten().collect(),
+            country: country.map(str::to_owned),
+            address_kind,
+        };
+        let received = "2026-07-01T00:00:00Z".parse().unwrap();
+        ContactFacts::fold([&contact.received(&subject(), received).unwrap()])
+    })
+}
+
+fn tracker(host: &str, purposes: &[Purpose], recipient: &str) -> Tracker {
+    Tracker {
+        hosts: vec![host.to_owned()],
+        purposes: purposes.to_vec(),
+        recipient: recipient.to_owned(),
+    }
+}
+
 fn streams() -> impl Strategy<Value = Stream> {
-    let tracker = (proptest::sample::select(PATTERNS.to_vec()), purposes());
+    let recipient = prop_oneof![4 => Just("us"), 1 => Just("AdCo")];
+    let tracker = (
+        proptest::sample::select(PATTERNS.to_vec()),
+        purposes(),
+        recipient,
+    );
     let kind = proptest::sample::select(StreamKind::ALL.to_vec());
     (kind, proptest::collection::vec(tracker, 0..4)).prop_map(|(kind, trackers)| Stream {
         kind,
         trackers: trackers
             .into_iter()
-            .map(|(pattern, purposes)| Tracker {
-                hosts: vec![pattern.to_owned()],
-                purposes,
-                recipient: "us".to_owned(),
-            })
+            .map(|(pattern, purposes, recipient)| self::tracker(pattern, &purposes, recipient))
             .collect(),
         ..Stream::built_in()
     })
 }
 
+fn assignment(stream: &Stream, assigned: bool, named: Option<BTreeSet<Purpose>>) -> Assignment<'_> {
+    Assignment {
+        stream,
+        controller: Cow::Borrowed("bakery"),
+        assigned,
+        ignored: None,
+        named,
+    }
+}
+
 /// Everything that a decision takes but the stream.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Around {
     assigned: bool,
+    named: Option<BTreeSet<Purpose>>,
     stops: Stops,
-    withdrawal: WithdrawalLink,
     ledger: bool,
     hold_over: bool,
+    country: Option<&'static str>,
+    now: Timestamp,
+    age_days: Option<i64>,
 }
 
 impl Around {
-    fn facts(self, stream: &Stream) -> Facts<'_> {
+    fn decide(&self, stream: &Stream, matter: Matter<'_>, asked: Asked<'_>) -> Decision {
+        decide(matter, asked, &self.facts(&self.assignment(stream)))
+    }
+
+    fn assignment<'a>(&self, stream: &'a Stream) -> Assignment<'a> {
+        assignment(stream, self.assigned, self.named.clone())
+    }
+
+    fn facts<'a>(&self, assignment: &'a Assignment<'a>) -> Facts<'a> {
         Facts {
-            stream,
-            assigned: self.assigned,
-            law: law(),
+            assignment,
+            law: Law {
+                country_default: self.country,
+                now: self.now,
+                grant_age_max: self
+                    .age_days
+                    .map(|days| SignedDuration::from_hours(24 * days)),
+                ..law()
+            },
             stops: self.stops,
-            withdrawal: self.withdrawal,
             ledger: self.ledger,
             hold_over: self.hold_over,
         }
@@ -115,45 +178,71 @@ fn law() -> Law<'static> {
 
 fn around() -> impl Strategy<Value = Around> {
     let mostly = || proptest::bool::weighted(0.85);
-    let link = prop_oneof![
-        2 => Just(WithdrawalLink::NotDemanded),
-        2 => Just(WithdrawalLink::Present),
-        1 => Just(WithdrawalLink::Absent),
+    let country = proptest::sample::select(vec![Some("FR"), Some("IT"), Some("DE"), None]);
+    let named = prop_oneof![
+        2 => Just(None),
+        1 => purposes().prop_map(|named| Some(named.into_iter().collect())),
     ];
-    (
-        mostly(),
-        mostly(),
-        mostly(),
-        link,
-        any::<bool>(),
-        any::<bool>(),
-    )
-        .prop_map(
-            |(assigned, ledger, no_strip_all, withdrawal, hold_over, hold_edits)| Around {
-                assigned,
-                stops: Stops {
-                    strip_all: !no_strip_all,
-                    hold_edits,
-                },
-                withdrawal,
-                ledger,
-                hold_over,
+    // Some minutes, a day, a year after the records; and a clock that was set back.
+    let clock =
+        prop_oneof![5 => Just(2_000_i64), 1 => Just(525_600), 1 => Just(5), 1 => Just(-9_999)];
+    let age = prop_oneof![3 => Just(None), 1 => Just(Some(30_i64))];
+    let facts = (mostly(), mostly(), mostly(), any::<bool>(), any::<bool>());
+    (facts, named, country, clock, age).prop_map(|(facts, named, country, minute, age_days)| {
+        let (assigned, ledger, no_strip_all, hold_over, hold_edits) = facts;
+        Around {
+            assigned,
+            named,
+            stops: Stops {
+                strip_all: !no_strip_all,
+                hold_edits,
             },
-        )
+            ledger,
+            hold_over,
+            country,
+            now: Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute),
+            age_days,
+        }
+    })
 }
 
 fn matters() -> impl Strategy<Value = Matter<'static>> {
     let host = || proptest::sample::select(HOSTS.to_vec());
     let why = || proptest::sample::select(Uninspectable::ALL.to_vec());
-    prop_oneof![
-        2 => host().prop_map(Matter::Finding),
-        1 => (host(), why()).prop_map(|(host, why)| Matter::Fixed(host, why)),
-        1 => why().prop_map(Matter::Blind),
-    ]
+    let sight = prop_oneof![
+        2 => host().prop_map(Sight::Finding),
+        1 => (host(), why()).prop_map(|(host, why)| Sight::Fixed(host, why)),
+        1 => why().prop_map(Sight::Blind),
+    ];
+    let link = prop_oneof![
+        2 => Just(WithdrawalLink::NotDemanded),
+        2 => Just(WithdrawalLink::Present),
+        1 => Just(WithdrawalLink::Absent),
+    ];
+    (sight, link).prop_map(|(sight, withdrawal)| Matter { sight, withdrawal })
 }
 
-fn keeps(matter: Matter<'_>, changes: &[Change], facts: &Facts<'_>) -> bool {
-    decide(matter, Ok(&fold(changes)), facts).keeps()
+/// What the records of one person add up to; every grant was given with the partner's name shown, or none was.
+fn standing(changes: &[Change], contact: &ContactFacts, shown: bool) -> Standing {
+    let mut changes = changes.to_vec();
+    for change in changes.iter_mut().filter(|_| shown) {
+        change.said.form.controllers_shown.insert("AdCo".to_owned());
+    }
+    fold(&changes).with_contact(contact.clone())
+}
+
+/// Every narrowing of these purposes that leaves something and makes no exemption of what needs consent.
+fn narrowings(declared: &[Purpose]) -> Vec<Vec<Purpose>> {
+    let exempt = |purposes: &[Purpose]| purposes.iter().all(|purpose| purpose.may_be_exempt());
+    let sets = 1..1_u32 << declared.len();
+    let narrowed = sets.map(|set| {
+        let members = declared.iter().enumerate();
+        let members = members.filter(|(n, _)| set & (1 << n) != 0);
+        members.map(|(_, purpose)| *purpose).collect::<Vec<_>>()
+    });
+    narrowed
+        .filter(|purposes| exempt(declared) || !exempt(purposes))
+        .collect()
 }
 
 proptest! {
@@ -161,35 +250,55 @@ proptest! {
 
     #[test]
     fn a_restriction_more_never_keeps_more(
-        changes in changes(), stream in streams(), around in around(), matter in matters(),
+        changes in changes(), contact in contacts(), shown in any::<bool>(), stream in streams(), around in around(),
+        matter in matters(),
         kind in proptest::sample::select(vec![ChangeKind::Refused, ChangeKind::Withdrawn, ChangeKind::Objected, ChangeKind::Erased]),
         reach in purposes(), minute in 0_i64..20,
     ) {
-        let facts = around.facts(&stream);
         let mut more = changes.clone();
         more.push(change(kind, &reach, minute, true));
-        prop_assert!(!keeps(matter, &more, &facts) || keeps(matter, &changes, &facts));
+        let keeps = |changes: &[Change]| {
+            let standing = standing(changes, &contact, shown);
+            around.decide(&stream, matter, Ok(&standing)).keeps()
+        };
+        prop_assert!(!keeps(&more) || keeps(&changes));
     }
 
+    /// At a clock that is right: by one that was set back a later grant hides an earlier one.
     #[test]
     fn a_grant_less_never_keeps_more(
-        changes in changes(), stream in streams(), around in around(), matter in matters(), which in any::<proptest::sample::Index>(),
+        changes in changes(), contact in contacts(), shown in any::<bool>(), stream in streams(), around in around(),
+        matter in matters(), which in any::<proptest::sample::Index>(),
     ) {
-        let facts = around.facts(&stream);
+        let around = Around { now: around.now.max(law().now), ..around };
         let grants: Vec<usize> = (0..changes.len()).filter(|n| changes[*n].said.kind == ChangeKind::Granted).collect();
         if grants.is_empty() {
             return Ok(());
         }
         let mut fewer = changes.clone();
         fewer.remove(*which.get(&grants));
-        prop_assert!(!keeps(matter, &fewer, &facts) || keeps(matter, &changes, &facts));
+        let keeps = |changes: &[Change]| {
+            let standing = standing(changes, &contact, shown);
+            around.decide(&stream, matter, Ok(&standing)).keeps()
+        };
+        prop_assert!(!keeps(&fewer) || keeps(&changes));
+    }
+
+    /// Nothing recorded, at whatever moment by whatever clock, in whatever country: nothing stays but what a profile exempts.
+    #[test]
+    fn nobody_known_never_keeps(stream in streams(), around in around(), matter in matters()) {
+        let decision = around.decide(&stream, matter, Ok(&Standing::default()));
+        if decision.keeps() {
+            prop_assert_eq!(decision.basis, Some(Basis::Exempt(Purpose::AuthSecurity)));
+            prop_assert_eq!(stream.kind, StreamKind::Authentication);
+        }
     }
 
     #[test]
     fn what_could_not_be_asked_never_keeps(
         stream in streams(), around in around(), matter in matters(), reason in proptest::sample::select(Reason::ALL.to_vec()),
     ) {
-        let decision = decide(matter, Err(reason), &around.facts(&stream));
+        let decision = around.decide(&stream, matter, Err(reason));
         prop_assert!(!decision.keeps());
         prop_assert_eq!(decision.basis, None);
         let said = if around.ledger { reason } else { Reason::LedgerUnavailable };
@@ -197,73 +306,109 @@ proptest! {
     }
 
     #[test]
-    fn what_stops_keeping_stops_it(changes in changes(), stream in streams(), around in around(), matter in matters()) {
-        let kept = keeps(matter, &changes, &around.facts(&stream));
-        let stopped = !around.ledger || around.stops.strip_all || !around.assigned
-            || around.withdrawal == WithdrawalLink::Absent || stream.kind == StreamKind::ConsentRequest;
-        prop_assert!(!(kept && stopped));
+    fn what_stops_keeping_stops_it(
+        changes in changes(), contact in contacts(), stream in streams(), around in around(), matter in matters(),
+    ) {
+        let decision = around.decide(&stream, matter, Ok(&standing(&changes, &contact, true)));
+        let asked_for = !matches!(decision.basis, Some(Basis::Exempt(_)));
+        let stopped = !around.ledger || around.stops.strip_all || contact.address_kind == Some(AddressKind::List)
+            || asked_for && (!around.assigned || matter.withdrawal == WithdrawalLink::Absent
+                || stream.kind == StreamKind::ConsentRequest);
+        prop_assert!(!(decision.keeps() && stopped));
     }
 
-    /// What is kept rests on proven grants and says which; what is not says why.
+    /// What is kept rests on records and says which; what is not says why.
     #[test]
-    fn every_decision_can_be_shown(changes in changes(), stream in streams(), around in around(), matter in matters()) {
-        let decision = decide(matter, Ok(&fold(&changes)), &around.facts(&stream));
-        if decision.keeps() {
-            if let Some(Basis::Exempt(purpose)) = decision.basis {
-                prop_assert_eq!((purpose, stream.kind), (Purpose::AuthSecurity, StreamKind::Authentication));
-            } else {
-                prop_assert_eq!(decision.basis, Some(Basis::Consent));
-                prop_assert!(!decision.proofs.is_empty());
-            }
-            for proof in &decision.proofs {
-                let record = changes.iter().find(|change| change.id == *proof).unwrap();
-                prop_assert!(record.said.kind == ChangeKind::Granted && record.is_proven());
-            }
-            prop_assert_eq!(decision.reason, None);
-        } else {
-            prop_assert!(decision.reason.is_some());
-            prop_assert_eq!(decision.basis, None);
+    fn every_decision_can_be_shown(
+        changes in changes(), contact in contacts(), stream in streams(), around in around(), matter in matters(),
+    ) {
+        let decision = around.decide(&stream, matter, Ok(&standing(&changes, &contact, true)));
+        prop_assert_eq!(decision.basis.is_some(), decision.keeps());
+        prop_assert_eq!(decision.reason.is_none(), decision.keeps());
+        prop_assert!(decision.profile.is_some() || !around.ledger);
+        let proofs = decision.proofs.iter().filter(|_| decision.keeps());
+        let changed: Vec<&Change> =
+            proofs.filter_map(|proof| changes.iter().find(|change| change.id == *proof)).collect();
+        prop_assert!(changed.iter().all(|record| record.said.kind == ChangeKind::Granted && record.is_proven()));
+        match decision.basis {
+            Some(Basis::Consent) => prop_assert!(!changed.is_empty() && changed.len() == decision.proofs.len()),
+            Some(Basis::LegacyNoObjection) => prop_assert!(decision.proofs.len() > changed.len()),
+            Some(Basis::Exempt(_)) => prop_assert!(decision.proofs.is_empty()),
+            None => {}
         }
     }
 
     /// A stream that only looks on decides word for word what it would decide in earnest.
     #[test]
     fn a_shadow_changes_no_decision(
-        changes in changes(), stream in streams(), around in around(), matter in matters(), share in 0_u8..=100,
+        changes in changes(), contact in contacts(), stream in streams(), around in around(), matter in matters(),
+        share in 0_u8..=100,
     ) {
         let shadow = Shadow { shadow_until: jiff::civil::date(2026, 12, 1), by: "Ada".to_owned(), share_percent: share };
         let looking_on = Stream { enforcement: Enforcement::Shadow(shadow.clone()), ..stream.clone() };
-        let standing = fold(&changes);
+        let standing = standing(&changes, &contact, true);
         prop_assert_eq!(
-            decide(matter, Ok(&standing), &around.facts(&stream)),
-            decide(matter, Ok(&standing), &around.facts(&looking_on))
+            around.decide(&stream, matter, Ok(&standing)),
+            around.decide(&looking_on, matter, Ok(&standing))
         );
         prop_assert!(enforced(None, &subject()));
         prop_assert_eq!(enforced(Some(&shadow), &subject()), subject().percentile() < share);
     }
 
+    /// `Pixelgate-Purpose` keeps nothing that no narrowing of the operator's own declaration would keep, and what the
+    /// operator did not declare it does not keep at all.
+    #[test]
+    fn a_header_keeps_nothing_that_no_narrowing_keeps(
+        changes in changes(), contact in contacts(), around in around(), named in purposes(),
+        declared in proptest::sample::subsequence(Purpose::ALL.to_vec(), 0..=4),
+        kind in proptest::sample::select(StreamKind::ALL.to_vec()),
+    ) {
+        let stream = |purposes: &[Purpose]| Stream {
+            kind,
+            trackers: match purposes { [] => Vec::new(), _ => vec![tracker("t.example", purposes, "us")] },
+            ..Stream::built_in()
+        };
+        let matter = Matter { sight: Sight::Finding("t.example"), withdrawal: WithdrawalLink::Present };
+        let standing = standing(&changes, &contact, true);
+        let plain = Around { named: None, ..around.clone() };
+        let with = Around { named: Some(named.iter().copied().collect()), ..around };
+        let decision = with.decide(&stream(&declared), matter, Ok(&standing));
+        let mut narrower = narrowings(&declared);
+        // What is left of a declaration that the header does not name is undeclared, the strictest there is.
+        narrower.push(Vec::new());
+        let some = narrower.iter().any(|purposes| plain.decide(&stream(purposes), matter, Ok(&standing)).keeps());
+        prop_assert!(!decision.keeps() || some);
+        if declared.iter().all(|purpose| named.contains(purpose)) {
+            prop_assert_eq!(decision, plain.decide(&stream(&declared), matter, Ok(&standing)));
+        }
+    }
+
     /// A part nobody sees through needs what a finding at a host nobody named needs.
     #[test]
-    fn blindness_is_judged_by_the_broadest_declaration(changes in changes(), stream in streams(), around in around()) {
-        let facts = around.facts(&stream);
+    fn blindness_is_judged_by_the_broadest_declaration(
+        changes in changes(), contact in contacts(), stream in streams(), around in around(), matter in matters(),
+    ) {
+        let standing = standing(&changes, &contact, true);
+        let keeps = |sight| around.decide(&stream, Matter { sight, ..matter }, Ok(&standing)).keeps();
         prop_assert_eq!(
-            keeps(Matter::Blind(Uninspectable::Charset), &changes, &facts),
-            keeps(Matter::Finding("nobody.named.this"), &changes, &facts)
+            keeps(Sight::Blind(Uninspectable::Charset)),
+            keeps(Sight::Finding("nobody.named.this"))
         );
     }
 
     /// Whatever may not stay is taken out, emptied, held or refused: no treatment forgets one.
     #[test]
     fn no_treatment_forgets_a_decision(
-        changes in changes(), stream in streams(), around in around(),
+        changes in changes(), contact in contacts(), stream in streams(), around in around(),
         found in proptest::collection::vec((matters(), any::<bool>()), 0..5),
     ) {
-        let facts = around.facts(&stream);
-        let standing = fold(&changes);
+        let assignment = around.assignment(&stream);
+        let facts = around.facts(&assignment);
+        let standing = standing(&changes, &contact, true);
         let decisions: Vec<Decision> = found.iter().map(|(matter, _)| decide(*matter, Ok(&standing), &facts)).collect();
-        let places: Vec<Place> = found.iter().enumerate().map(|(n, (matter, emptiable))| match matter {
-            Matter::Finding(_) => Place::Finding(n),
-            Matter::Fixed(..) | Matter::Blind(_) => Place::Part { part: n, emptiable: *emptiable },
+        let places: Vec<Place> = found.iter().enumerate().map(|(n, (matter, emptiable))| match matter.sight {
+            Sight::Finding(_) => Place::Finding(n),
+            Sight::Fixed(..) | Sight::Blind(_) => Place::Part { part: n, emptiable: *emptiable },
         }).collect();
         let gone: BTreeSet<usize> = (0..found.len()).filter(|n| !decisions[*n].keeps()).collect();
         match treatment(&decisions, &places, &facts) {
@@ -274,162 +419,18 @@ proptest! {
             Treatment::Held(_) | Treatment::Rejected(_) => prop_assert!(!gone.is_empty()),
         }
     }
-}
 
-fn quiet(stream: &Stream) -> Facts<'_> {
-    Facts {
-        stream,
-        assigned: true,
-        law: law(),
-        stops: Stops::default(),
-        withdrawal: WithdrawalLink::NotDemanded,
-        ledger: true,
-        hold_over: false,
-    }
-}
-
-fn kind(kind: StreamKind) -> Stream {
-    Stream {
-        kind,
-        ..Stream::built_in()
-    }
-}
-
-/// The properties above would hold of a relay that never keeps anything; this one does not.
-#[test]
-fn a_proven_grant_of_the_declared_purpose_keeps() {
-    let granted = fold(&[change(
-        ChangeKind::Granted,
-        &[Purpose::CampaignPerformance],
-        1,
-        true,
-    )]);
-    let stream = Stream::built_in();
-    let decision = decide(
-        Matter::Finding("any.example"),
-        Ok(&granted),
-        &quiet(&stream),
-    );
-    assert!(decision.keeps() && decision.proofs.len() == 1);
-    let undeclared = Stream {
-        trackers: Vec::new(),
-        ..Stream::built_in()
-    };
-    let decision = decide(
-        Matter::Finding("any.example"),
-        Ok(&granted),
-        &quiet(&undeclared),
-    );
-    assert_eq!(decision.reason, Some(Reason::Undeclared));
-}
-
-/// DESIGN 4 "Uninspectable", row by row.
-#[test]
-fn what_cannot_be_inspected_goes_by_the_kind_of_stream() {
-    let nobody = Standing::default();
-    for (of, action) in [
-        (StreamKind::Marketing, Action::Rejected),
-        (StreamKind::Prospecting, Action::Rejected),
-        (StreamKind::ConsentRequest, Action::Rejected),
-        (StreamKind::Requested, Action::Held),
-        (StreamKind::Authentication, Action::Held),
-    ] {
-        let stream = kind(of);
-        for why in Uninspectable::ALL {
-            let action = match why {
-                Uninspectable::Signed => Action::Rejected,
-                _ => action,
-            };
-            for matter in [Matter::Blind(*why), Matter::Fixed("t.example", *why)] {
-                let decision = decide(matter, Ok(&nobody), &quiet(&stream));
-                assert_eq!(decision.action, action, "{of} {why:?}");
-                assert_eq!(decision.uninspectable, Some(*why));
-            }
-        }
-    }
-}
-
-#[test]
-fn what_is_held_is_emptied_where_it_can_be_and_refused_once_the_hold_is_over() {
-    let stream = kind(StreamKind::Requested);
-    let facts = quiet(&stream);
-    let held = decide(
-        Matter::Blind(Uninspectable::Charset),
-        Ok(&Standing::default()),
-        &facts,
-    );
-    let place = |emptiable| Place::Part { part: 3, emptiable };
-    let one = std::slice::from_ref(&held);
-    assert_eq!(
-        treatment(one, &[place(true)], &facts),
-        Treatment::Forward {
-            strip: BTreeSet::new(),
-            empty: BTreeSet::from([3])
-        }
-    );
-    assert!(matches!(
-        treatment(one, &[place(false)], &facts),
-        Treatment::Held(_)
-    ));
-    let over = Facts {
-        hold_over: true,
-        ..facts
-    };
-    assert!(matches!(
-        treatment(one, &[place(false)], &over),
-        Treatment::Rejected(_)
-    ));
-    assert!(
-        matches!(
-            treatment(one, &[place(true)], &over),
-            Treatment::Forward { .. }
-        ),
-        "what can be emptied needs no hold"
-    );
-}
-
-/// One copy that must not go outweighs whatever else could be done with it.
-#[test]
-fn a_rejected_matter_rejects_the_copy() {
-    let stream = Stream::built_in();
-    let facts = quiet(&stream);
-    let nobody = Standing::default();
-    let decisions = [
-        decide(Matter::Finding("t.example"), Ok(&nobody), &facts),
-        decide(
-            Matter::Fixed("t.example", Uninspectable::Signed),
-            Ok(&nobody),
-            &facts,
-        ),
-    ];
-    let places = [
-        Place::Finding(0),
-        Place::Part {
-            part: 1,
-            emptiable: false,
-        },
-    ];
-    let Treatment::Rejected(cause) = treatment(&decisions, &places, &facts) else {
-        panic!("not rejected");
-    };
-    assert_eq!(cause.uninspectable, Some(Uninspectable::Signed));
-}
-
-#[test]
-fn a_demanded_link_that_is_absent_keeps_nothing() {
-    let stream = Stream::built_in();
-    let granted = fold(&[change(ChangeKind::Granted, Purpose::ALL, 1, true)]);
-    for (withdrawal, kept) in [
-        (WithdrawalLink::NotDemanded, true),
-        (WithdrawalLink::Present, true),
-        (WithdrawalLink::Absent, false),
-    ] {
-        let facts = Facts {
-            withdrawal,
-            ..quiet(&stream)
-        };
-        let decision = decide(Matter::Finding("t.example"), Ok(&granted), &facts);
-        assert_eq!(decision.keeps(), kept);
-        assert_eq!(decision.reason, (!kept).then_some(Reason::NoWithdrawalLink));
+    /// One class for matters that are decided alike: sorting them changes no decision.
+    #[test]
+    fn matters_of_one_class_are_decided_alike(
+        changes in changes(), contact in contacts(), stream in streams(), around in around(),
+        found in proptest::collection::vec(matters(), 0..8),
+    ) {
+        let assignment = around.assignment(&stream);
+        let facts = around.facts(&assignment);
+        let standing = standing(&changes, &contact, true);
+        let together = Classes::new(found.iter().copied(), &assignment).decide(Ok(&standing), &facts);
+        let apart: Vec<Decision> = found.iter().map(|matter| decide(*matter, Ok(&standing), &facts)).collect();
+        prop_assert_eq!(together.iter().cloned().collect::<Vec<_>>(), apart);
     }
 }

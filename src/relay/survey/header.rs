@@ -4,13 +4,16 @@
 
 use std::ops::Range;
 
+use super::super::streams::Asked;
 use crate::mime::{header as fields, trace};
 
 /// What the header says.
 #[derive(Debug, Clone, Default)]
 pub struct Header {
-    /// Values of `Pixelgate-Stream`, as many as there are.
-    pub streams: Vec<String>,
+    /// Whose mail it says it is, and what for.
+    pub asked: Asked,
+    /// Where `List-Unsubscribe` leads.
+    pub unsubscribe: Vec<String>,
     /// Every `Pixelgate-*` field, whole.
     pub pixelgate_fields: Vec<Range<usize>>,
     /// Domains that signed, each once.
@@ -25,8 +28,14 @@ pub struct Header {
 pub(super) fn header(message: &[u8]) -> Header {
     let mut header = Header::default();
     for field in trace::own_fields(message) {
-        if field.name == "pixelgate-stream" {
-            header.streams.push(field.value);
+        let asked = &mut header.asked;
+        match field.name.as_str() {
+            "pixelgate-stream" => asked.streams.push(field.value),
+            "pixelgate-controller" => asked
+                .controllers
+                .push((!field.folded).then_some(field.value)),
+            "pixelgate-purpose" => asked.purposes.push(field.value),
+            _ => {}
         }
         header.pixelgate_fields.push(field.whole);
     }
@@ -37,6 +46,7 @@ pub(super) fn header(message: &[u8]) -> Header {
         }
         header.dkim_fields.push(signature.whole);
     }
+    header.unsubscribe = trace::unsubscribe_targets(message);
     let end = fields::end_of_header(message);
     header.message_id = fields::fields(message, 0..end)
         .find(|field| field.is(message, "Message-ID"))

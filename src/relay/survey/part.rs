@@ -3,6 +3,8 @@
 //! Where all readings agree on what is found and where, it can be edited; where they do not, everything that any of them
 //! finds counts and nothing is edited. What no reading decodes is blind. It must never prefer one reading in silence.
 
+use std::collections::BTreeSet;
+
 use super::super::settings::Settings;
 use super::{Uninspectable, limits};
 use crate::mime;
@@ -26,7 +28,7 @@ pub(super) struct Reading {
     pub findings: Vec<Finding>,
     /// Why nothing in it can be edited.
     pub fixed: Option<Uninspectable>,
-    /// Where links lead.
+    /// Where links lead, as far as every reading sees them.
     pub links: Vec<String>,
     /// Content-IDs that it loads.
     pub cids: Vec<String>,
@@ -103,6 +105,9 @@ impl Reader<'_> {
         {
             reading.fixed = Some(Uninspectable::ReadingsDiffer);
             reading.encoding = None;
+        }
+        if reading.blind.is_some() {
+            reading.links.clear();
         }
         reading
     }
@@ -186,8 +191,8 @@ impl Reader<'_> {
                 Scope::Examine | Scope::ExamineOnly(_) => {
                     let found = self.read_at(inner, part, depth + 1);
                     reading.blind = reading.blind.or(found.blind);
+                    // No links: which of the messages inside they belong to is not told apart.
                     reading.findings.extend(found.findings);
-                    reading.links.extend(found.links);
                 }
                 Scope::Unread(why) => reading.blind = Some(super::unread(why)),
                 Scope::OutOfScope(_) | Scope::Container | Scope::NotRendered => {}
@@ -212,7 +217,13 @@ impl Reading {
         examination: Examination,
         first: &mut Option<(Encoding, Vec<Finding>)>,
     ) {
-        self.links.extend(examination.links);
+        match first {
+            None => self.links = examination.links,
+            Some(_) => {
+                let seen: BTreeSet<String> = examination.links.into_iter().collect();
+                self.links.retain(|link| seen.contains(link));
+            }
+        }
         self.cids.extend(examination.parts);
         match first {
             None => {
