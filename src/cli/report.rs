@@ -14,7 +14,7 @@ use jiff::civil::Date;
 
 pub(super) use shapes::{ledger, period, switched};
 pub(super) use sheet::missing;
-pub(super) use tables::cause;
+pub(super) use tables::{LONGEST, cause, the_rest};
 
 use super::paper::Look;
 use super::serve::read;
@@ -98,7 +98,7 @@ impl Period {
             false => distinct(ledgers),
         };
         let rules = Rules::built_in();
-        let mut summary = Summary::new(|finding| vendor(&rules, finding));
+        let mut summary = Summary::new(|finding| vendor(rules, finding));
         let mut days = Vec::new();
         for directory in &directories {
             let ledger = Ledgers::open(std::slice::from_ref(directory))?;

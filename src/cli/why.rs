@@ -151,7 +151,7 @@ impl Why {
             people.extend(others_people);
             controllers.extend(others);
         }
-        messages.sort_by(|a, b| b.last_decided_at().cmp(&a.last_decided_at()));
+        messages.sort_by_key(|message| std::cmp::Reverse(message.last_decided_at()));
         let more = messages.len().saturating_sub(MESSAGES_MAX);
         messages.truncate(MESSAGES_MAX);
         for person in &mut people {
@@ -223,7 +223,7 @@ impl Why {
                 subjects: &subjects,
                 day: self.day,
                 message_ids: self.message_id.as_deref().map(|id| hashes(&keys, id)),
-                rules: &rules,
+                rules,
             };
             for (_, ledger) in ledgers {
                 let lines = ledger.of_subjects(&subjects, self.from(), self.to())?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::super::paper::{Paper, counted, number};
 use super::super::plain;
-use super::super::report::{Source, missing};
+use super::super::report::{LONGEST, Source, missing, the_rest};
 use super::{Activity, MEASURES, profile_facts};
 use crate::config::File;
 use crate::ledger::summary::{Counts, Tally};
@@ -129,72 +129,9 @@ fn one(paper: &mut Paper, activity: &Activity) {
         "Controller {}, stream {}",
         activity.controller, activity.stream
     ));
-    let mut about = vec![format!("kind of mail: {}", activity.kind.replace('_', " "))];
-    if !activity.configured {
-        about.push("this stream is in the ledger, and no longer in the configuration".to_owned());
-    }
-    for declared in &activity.declared {
-        about.push(format!(
-            "declared: {} for {}, recipient: {}",
-            declared.hosts.join(", "),
-            declared.purposes.join(" and "),
-            if declared.recipient == "us" {
-                "the controller"
-            } else {
-                &declared.recipient
-            }
-        ));
-    }
-    let partners = activity.partners();
-    about.push(match partners.is_empty() {
-        true => "recipients of data: the controller and its processors".to_owned(),
-        false => format!(
-            "recipients of data beside the controller: {}",
-            partners.into_iter().collect::<Vec<_>>().join(", ")
-        ),
-    });
-    about.push(match &activity.withdrawal {
-        Some(way) => format!("withdrawal: {way}"),
-        None => "withdrawal: no link is asked for in the message".to_owned(),
-    });
-    for (profile, copies) in &activity.profiles {
-        let what = profile_facts(profile).map_or_else(String::new, |facts| {
-            format!(
-                "{}, in force since {}; {} of its {} rules were compared with the primary text; ",
-                facts.title, facts.effective, facts.verified, facts.rules
-            )
-        });
-        about.push(format!(
-            "rules applied: {profile} ({what}{})",
-            counted(*copies, "copy", "copies")
-        ));
-    }
-    if let (Some(first), Some(last)) = (activity.first_day, activity.last_day) {
-        about.push(format!(
-            "{} to {} on {first} to {last}, {} in their copies",
-            counted(activity.messages, "message", "messages"),
-            counted(activity.recipients, "recipient", "recipients"),
-            counted(activity.trackers, "tracker", "trackers"),
-        ));
-    } else {
-        about.push("no message in the period".to_owned());
-    }
+    let mut about = configured(activity);
+    about.extend(recorded(activity));
     paper.list(about);
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for (basis, count) in &activity.legal_basis {
-        rows.push(vec![
-            plain::basis(basis).to_owned(),
-            basis.clone(),
-            number(*count),
-        ]);
-    }
-    for (reason, count) in &activity.without_basis {
-        rows.push(vec![
-            format!("no basis: {}", plain::reason(reason)),
-            reason.clone(),
-            number(*count),
-        ]);
-    }
     if !activity.exemptions.is_empty() {
         let used = activity.exemptions.iter().map(|(exemption, count)| {
             format!("{exemption} ({})", counted(*count, "tracker", "trackers"))
@@ -204,29 +141,110 @@ fn one(paper: &mut Paper, activity: &Activity) {
             used.collect::<Vec<_>>().join(", ")
         ));
     }
+    bases(paper, activity);
+    hosts(paper, activity);
+}
+
+/// What the configuration says of it.
+fn configured(activity: &Activity) -> Vec<String> {
+    let mut about = vec![format!("kind of mail: {}", activity.kind.replace('_', " "))];
+    if !activity.configured {
+        about.push("this stream is in the ledger, and no longer in the configuration".to_owned());
+    }
+    for declared in &activity.declared {
+        let recipient = match declared.recipient.as_str() {
+            "us" => "the controller",
+            partner => partner,
+        };
+        about.push(format!(
+            "declared: {} for {}, recipient: {recipient}",
+            declared.hosts.join(", "),
+            declared.purposes.join(" and ")
+        ));
+    }
+    let partners: Vec<&str> = activity.partners().into_iter().collect();
+    about.push(match partners.is_empty() {
+        true => "recipients of data: the controller and its processors".to_owned(),
+        false => format!(
+            "recipients of data beside the controller: {}",
+            partners.join(", ")
+        ),
+    });
+    if activity.configured {
+        about.push(match &activity.withdrawal {
+            Some(way) => format!("withdrawal: {way}"),
+            None => "withdrawal: no link is asked for in the message".to_owned(),
+        });
+    }
+    about
+}
+
+/// What the ledger says of it.
+fn recorded(activity: &Activity) -> Vec<String> {
+    let rules = activity.profiles.iter().map(|(profile, copies)| {
+        let what = profile_facts(profile).map_or_else(String::new, |facts| {
+            format!(
+                "{}, in force since {}; {} of its {} rules were compared with the primary text; ",
+                facts.title, facts.effective, facts.verified, facts.rules
+            )
+        });
+        let copies = counted(*copies, "copy", "copies");
+        format!("rules applied: {profile} ({what}{copies})")
+    });
+    let mut about: Vec<String> = rules.collect();
+    about.push(match (activity.first_day, activity.last_day) {
+        (Some(first), Some(last)) => format!(
+            "{} to {} on {first} to {last}, {} in their copies",
+            counted(activity.messages, "message", "messages"),
+            counted(activity.recipients, "recipient", "recipients"),
+            counted(activity.trackers, "tracker", "trackers"),
+        ),
+        _ => "no message in the period".to_owned(),
+    });
+    about
+}
+
+fn bases(paper: &mut Paper, activity: &Activity) {
+    let row = |words: String, word: &String, count: &u64| vec![words, word.clone(), number(*count)];
+    let stays = activity
+        .legal_basis
+        .iter()
+        .map(|(basis, count)| row(plain::basis(basis).to_owned(), basis, count));
+    let goes = activity.without_basis.iter().map(|(reason, count)| {
+        let words = format!("no basis: {}", plain::reason(reason));
+        row(words, reason, count)
+    });
+    let rows: Vec<Vec<String>> = stays.chain(goes).collect();
     if !rows.is_empty() {
         paper.table(
             &["legal basis", "in the ledger", "trackers in copies"],
             rows,
         );
     }
+}
+
+fn hosts(paper: &mut Paper, activity: &Activity) {
     let mut seen: Vec<_> = activity.observed.iter().collect();
     seen.sort_by_key(|seen| std::cmp::Reverse(seen.trackers));
-    let rows: Vec<Vec<String>> = seen
+    let more: Vec<u64> = seen
         .iter()
-        .map(|seen| {
-            let purposes = match seen.purposes.is_empty() {
-                true => "undeclared",
-                false => &seen.purposes,
-            };
-            vec![
-                seen.host.clone(),
-                purposes.to_owned(),
-                seen.partner.clone(),
-                number(seen.trackers),
-            ]
-        })
+        .skip(LONGEST)
+        .map(|seen| seen.trackers)
         .collect();
+    let rows = seen.iter().take(LONGEST).map(|seen| {
+        let purposes = match seen.purposes.as_str() {
+            "" => "undeclared",
+            purposes => purposes,
+        };
+        vec![
+            seen.host.clone(),
+            purposes.to_owned(),
+            seen.partner.clone(),
+            number(seen.trackers),
+        ]
+    });
+    let mut rows: Vec<Vec<String>> = rows.collect();
+    rows.extend(the_rest(more.into_iter(), 3));
     if !rows.is_empty() {
         paper.table(
             &[

@@ -9,6 +9,25 @@ use super::super::plain;
 use super::shapes::with_action;
 use crate::ledger::summary::{Measure, Place, Tally};
 
+/// Most rows of a table whose rows senders can add to; the rest is one row, and stands in the JSON.
+pub(in crate::cli) const LONGEST: usize = 20;
+
+/// The row for what is not shown, at the end of a table with this many columns before its number.
+pub(in crate::cli) fn the_rest(
+    more: impl Iterator<Item = u64>,
+    before: usize,
+) -> Option<Vec<String>> {
+    let (rows, sum) = more.fold((0, 0), |(rows, sum), count| (rows + 1, sum + count));
+    (rows > 0).then(|| {
+        let mut row = vec![String::new(); before];
+        if let Some(first) = row.first_mut() {
+            *first = format!("{} more, see the JSON", number(rows));
+        }
+        row.push(number(sum));
+        row
+    })
+}
+
 /// Counts under a measure by their first word.
 pub(super) fn by_first(tally: &Tally, measure: Measure) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
@@ -95,10 +114,13 @@ pub(super) fn trackers(paper: &mut Paper, total: &Tally, action: &str, title: &s
     pairs.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
     let mut rows: Vec<Vec<String>> = pairs
         .iter()
+        .take(LONGEST)
         .map(|(reason, vendor, count)| {
             vec![(*vendor).to_owned(), (*reason).to_owned(), number(*count)]
         })
         .collect();
+    let more = pairs.iter().skip(LONGEST).map(|(_, _, count)| *count);
+    rows.extend(the_rest(more, 2));
     rows.push(vec!["total".to_owned(), String::new(), number(all)]);
     paper.table(&["vendor or host", "reason", "trackers"], rows);
 }
@@ -265,6 +287,10 @@ pub(super) fn signatures(paper: &mut Paper, total: &Tally) {
     paper.sentence(
         "These domains signed before the relay; a changed copy no longer fits their signature. Put the relay before the signer.",
     );
+    let mut rows: Vec<(String, [u64; 2])> = rows.into_iter().collect();
+    rows.sort_by_key(|(_, [broken, would])| std::cmp::Reverse(broken + would));
+    let more = rows.len().saturating_sub(LONGEST);
+    rows.truncate(LONGEST);
     let rows = rows
         .into_iter()
         .map(|(domain, [broken, would])| vec![domain, number(broken), number(would)]);
@@ -276,6 +302,12 @@ pub(super) fn signatures(paper: &mut Paper, total: &Tally) {
         ],
         rows.collect(),
     );
+    if more > 0 {
+        paper.sentence(format!(
+            "{} more, see the JSON.",
+            counted(more as u64, "domain", "domains")
+        ));
+    }
 }
 
 pub(super) fn fates(paper: &mut Paper, total: &Tally) {

@@ -23,3 +23,11 @@ fn a_period_has_its_end_behind_its_beginning() {
     assert!(check_days(day("2026-11-01"), day("2026-11-01")).is_ok());
     assert!(check_days(None, day("2026-11-01")).is_ok());
 }
+
+/// Senders invent hosts; a sheet has an end, and its total still adds up.
+#[test]
+fn a_long_table_ends_with_the_rest() {
+    assert_eq!(the_rest([].into_iter(), 2), None);
+    let rest = the_rest([3, 1, 1].into_iter(), 2).unwrap();
+    assert_eq!(rest, ["3 more, see the JSON", "", "5"]);
+}

@@ -263,20 +263,6 @@ fn attempt(
             },
         })
     });
-    let parts = intent.uninspectable.iter().map(|part| {
-        let decided = group.parts.iter().find(|decided| decided.part == part.part);
-        Part {
-            part: part.part.clone(),
-            why: part.reason.clone(),
-            decided: decided.map(|decided| Decided {
-                action: decided.action.clone(),
-                basis: decided.basis.clone(),
-                reason: decided.reason.clone(),
-                records: decided.records.clone(),
-                later: person.later(at, &decided.action, &[]),
-            }),
-        }
-    });
     Attempt {
         attempt: intent.attempt,
         decided_at: at,
@@ -295,10 +281,29 @@ fn attempt(
         copy: group.copy.clone(),
         copy_reason: group.reason.clone(),
         trackers: trackers.collect(),
-        parts: parts.collect(),
+        parts: parts(at, intent, group, person),
         fate: None,
         answered: None,
     }
+}
+
+/// The parts that nobody can see into, with what was decided on them.
+fn parts(at: Timestamp, intent: &Intent, group: &Group, person: &Person) -> Vec<Part> {
+    let parts = intent.uninspectable.iter().map(|part| {
+        let decided = group.parts.iter().find(|decided| decided.part == part.part);
+        Part {
+            part: part.part.clone(),
+            why: part.reason.clone(),
+            decided: decided.map(|decided| Decided {
+                action: decided.action.clone(),
+                basis: decided.basis.clone(),
+                reason: decided.reason.clone(),
+                records: decided.records.clone(),
+                later: person.later(at, &decided.action, &[]),
+            }),
+        }
+    });
+    parts.collect()
 }
 
 fn fate(at: Timestamp, outcome: &Outcome, wanted: &Wanted<'_>) -> Option<Fate> {

@@ -73,7 +73,7 @@ fn asked(bodies: Vec<Body>, day: Option<&str>, message_id: Option<&str>) -> Vec<
         subjects: &[ANNA.to_owned()],
         day: day.map(|day| day.parse().unwrap()),
         message_ids: message_id.map(|hash| vec![hash.to_owned()]),
-        rules: &Rules::built_in(),
+        rules: Rules::built_in(),
     };
     told(lines.collect(), &wanted, &Person::nobody("bakery"))
 }

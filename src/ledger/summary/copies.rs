@@ -8,6 +8,9 @@ use super::super::{Finding, Group, Intent};
 use super::tally::{Key, Measure, Names, key};
 use super::under_way::{Copies, subject};
 
+/// How evidence begins that names a rule of a known endpoint.
+const ENDPOINT: &str = "known_endpoint:";
+
 /// What is known of a finding: its vendor, and the words it is declared by.
 type Known = BTreeMap<u32, (u32, [u32; 3])>;
 
@@ -19,7 +22,15 @@ pub(super) fn copies(
 ) -> Vec<Copies> {
     let mut known = Known::new();
     for finding in &intent.findings {
-        let vendor = names.vendor(&vendor(finding));
+        // Vendors of known endpoints are a closed list; hosts that a sender invents must not push them out.
+        let known_vendor = finding
+            .evidence
+            .iter()
+            .any(|word| word.starts_with(ENDPOINT));
+        let vendor = match (known_vendor, vendor(finding)) {
+            (true, vendor) => names.word(&vendor),
+            (false, host) => names.vendor(&host),
+        };
         let host = names.host(&without_masks(finding.host.as_str()));
         let purposes = names.word(&finding.purposes.join(" + "));
         let partner = names.word(finding.partner.as_deref().unwrap_or_default());

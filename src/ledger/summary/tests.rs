@@ -400,7 +400,18 @@ fn names_past_the_limit_are_counted_together() {
             body: Body::Intent(intent),
         });
     }
+    // The vendor of a known endpoint comes last and has its name all the same.
+    let last = intent("last", 1, vec![group(&[1], "stripped", &GONE)]);
+    let at = "2026-11-22T10:00:00Z".parse().unwrap();
+    summary.line(&Line {
+        node: "local".to_owned(),
+        seq: NAMES_MAX as u64 + 51,
+        at,
+        body: last,
+    });
     let total = total(&summary.finish());
+    let named = words(&total, Measure::Trackers);
+    assert!(named.contains(&("stripped no_consent open.mail.example".to_owned(), 1)));
     let others = words(&total, Measure::Trackers);
     let others = others
         .iter()
@@ -409,7 +420,7 @@ fn names_past_the_limit_are_counted_together() {
     assert_eq!(others.1, 51, "one name is that of the other finding");
     assert_eq!(
         total.sum(Measure::Trackers),
-        2 * (NAMES_MAX as u64 + 50),
+        2 * (NAMES_MAX as u64 + 51),
         "nothing is lost"
     );
 }
