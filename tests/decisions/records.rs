@@ -154,8 +154,13 @@ fn uses_that_wait_for_the_gate_are_stripped_until_then() {
     let orders = stream("orders", "requested", &declared);
     let mut scene = Scene::start(&format!("{country}{orders}"));
     assert_eq!(scene.verdict(NADIA, &letter()), no("needs_gate"));
-    // Where the country is not known every profile has to exempt it.
-    scene.start_again(&orders);
+    // What needs no gate stays; where the country is not known every profile has to exempt it.
+    let declared = tracker(&["click.news.example"], &["auth_security"]);
+    let codes = stream("codes", "authentication", &declared);
+    scene.start_again(&format!("{country}{codes}"));
+    let exempt = (true, "exempt:auth_security".to_owned());
+    assert_eq!(scene.verdict(NADIA, &letter()), exempt);
+    scene.start_again(&codes);
     assert_eq!(scene.verdict(NADIA, &letter()), no("not_exempt"));
     scene.finish();
 }
