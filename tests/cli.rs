@@ -757,3 +757,50 @@ fn the_examples_of_the_shipped_configuration_hold() {
         assert!(values.contains(words), "{words} in {values}");
     }
 }
+
+/// `check` says which reading of which law decides, that nobody verified it, and what an unknown country means.
+#[test]
+fn check_prints_the_law() {
+    let desk = Desk::new("");
+    let said = desk.run(&["check"]).out;
+    for words in [
+        "profile fr-2026, effective 2026-04-14, people in FR",
+        "profile strict-edpb, effective 2024-10-07, no country's own",
+        "not verified by a person: the primary text was not read",
+        "OFF: aggregate_anonymous without consent (counted)",
+        "every loaded profile has to permit (fr-2026, it-2026, strict-edpb); the legacy rule (D8) never applies to them, for it-2026 and strict-edpb has none",
+    ] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+}
+
+/// Whose mail a message is depends on the listener: `strip` treats it as the one that is named, or the first, would.
+#[test]
+fn strip_takes_the_listener_it_would_come_by() {
+    let desk = Desk::new(
+        "[[listener]]\naddress = \"127.0.0.1:2599\"\ncontrollers = { header = \"Pixelgate-Controller\" }\n\
+         [[stream]]\nname = \"letters\"\nkind = \"marketing\"\nlisteners = [\"127.0.0.1:2599\"]\n\
+         withdrawal_link = { elsewhere = \"in the account\" }\n\
+         [[stream.tracker]]\nhosts = [\"click.news.example\"]\npurposes = [\"campaign_performance\"]\n",
+    );
+    let letter = "Pixelgate-Controller: shop\r\nContent-Type: text/html\r\n\r\n\
+                  <img src=\"https://click.news.example/wf/open?upn=u001.x\" width=\"1\" height=\"1\">\r\n";
+    let strip = |more: &[&str]| {
+        let words = [&["strip", "--to", READER, "--explain"], more].concat();
+        desk.run_on(&words, letter.as_bytes())
+    };
+    let first = strip(&[]);
+    assert!(
+        first.err.contains("\"reason\":\"unassigned\""),
+        "{}",
+        first.err
+    );
+    let second = strip(&["--listener", "127.0.0.1:2599"]);
+    assert!(
+        second.err.contains("\"reason\":\"no_consent\""),
+        "{}",
+        second.err
+    );
+    assert!(!second.out.contains("wf/open") && !second.out.contains("Pixelgate"));
+    assert_eq!(strip(&["--listener", "127.0.0.1:2598"]).code, 64);
+}

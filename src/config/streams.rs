@@ -37,7 +37,7 @@ pub(super) fn check_stream(
         return wrong(
             "controller",
             format!(
-                "`{}` cannot be a controller's name",
+                "controller is empty, holds a control character or is `unassigned`: `{}`",
                 controller.escape_debug()
             ),
             "name who sends the mail",
