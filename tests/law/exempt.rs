@@ -165,11 +165,11 @@ fn s17_one_url_for_everybody_needs_the_gate_in_italy_and_a_switch_in_france() {
     }
 }
 
-/// One use beside the exempt one turns the whole pixel into one that needs consent (F12).
+/// One use beside the exempt one turns the whole pixel into one that needs consent (F12), and `check` says so.
 #[test]
 fn d03_exempt_and_not_exempt_on_one_pixel_is_not_exempt() {
-    let both = own(&[HYGIENE, A]);
-    let press = Press::start(&format!("{FRANCE}{}", stream("requested", &both)));
+    let both = own(&["auth_security", A]);
+    let press = Press::start(&format!("{FRANCE}{}", stream("authentication", &both)));
     assert_eq!(
         press.gets(OTTO, &issue(), &stripped(), HOST),
         "stripped no_consent fr-2026"
@@ -180,7 +180,7 @@ fn d03_exempt_and_not_exempt_on_one_pixel_is_not_exempt() {
         press.gets(NADIA, &issue(), &stripped(), HOST),
         "stripped purpose_missing fr-2026"
     );
-    press.import(&[grant(OTTO, &[A, HYGIENE])]);
+    press.import(&[grant(OTTO, &[A, "auth_security"])]);
     assert_eq!(
         press.gets(OTTO, &issue(), &issue(), HOST),
         "kept consent fr-2026"
