@@ -17,6 +17,8 @@ use super::{Document, Evidence, Examination, Finding, Limits, Place, Uninspectab
 
 /// The same URL this often in one document is layout, not a person (DESIGN 4).
 const SPACER_COPIES_MIN: usize = 3;
+/// How often copies are counted again without what is taken out.
+const COUNTS_MAX: usize = 8;
 
 /// A load with the reasons against it.
 struct Suspect<'s> {
@@ -35,18 +37,13 @@ pub(super) fn judge(
     rules: &Rules,
     limits: &Limits,
 ) -> Result<Examination, Uninspectable> {
-    let copies = copies(&survey.loads);
-    let judge = Judge {
+    let mut judge = Judge {
         html,
         survey: &survey,
         rules,
-        copies,
+        copies: HashMap::new(),
     };
-    let mut suspects: Vec<Suspect<'_>> = survey
-        .loads
-        .iter()
-        .filter_map(|load| judge.suspect(load))
-        .collect();
+    let mut suspects = judge.suspects();
     if suspects.len() > limits.findings {
         return Err(Uninspectable::TokenLimit);
     }
@@ -72,9 +69,9 @@ pub(super) fn judge(
     })
 }
 
-/// How often each URL stands in the document, counted apart for each kind of client: one pixel written once for all,
+/// How often each URL stands in these loads, counted apart for each kind of client: one pixel written once for all,
 /// once for Outlook and once for clients without scripts is one pixel.
-fn copies(loads: &[Load]) -> HashMap<&str, usize> {
+fn copies<'s>(loads: impl Iterator<Item = &'s Load>) -> HashMap<&'s str, usize> {
     let mut by_place: HashMap<(&str, Place), usize> = HashMap::new();
     for load in loads {
         let mut in_this_load = HashSet::new();
@@ -103,6 +100,37 @@ struct Judge<'s> {
 }
 
 impl<'s> Judge<'s> {
+    /// Every load with something against it. What is taken out is no copy that could acquit another: taken out, the others
+    /// would be too few, and what was harmless before the edit a tracker after it. So it is counted again without them
+    /// until nothing changes; each round finds at least one more.
+    fn suspects(&mut self) -> Vec<Suspect<'s>> {
+        let loads = &self.survey.loads;
+        let mut out = vec![false; loads.len()];
+        let mut round = 0;
+        loop {
+            let left = loads.iter().zip(&out).filter(|(_, out)| !**out);
+            // Nobody's layout hangs together over so many rounds; then copies acquit nothing.
+            let left = left.take_while(|_| round < COUNTS_MAX);
+            self.copies = copies(left.map(|(load, _)| load));
+            let suspects: Vec<_> = loads.iter().map(|load| self.suspect(load)).collect();
+            let mut more = false;
+            for (out, suspect) in out.iter_mut().zip(&suspects) {
+                more |= suspect.is_some() && !*out;
+                *out |= suspect.is_some();
+            }
+            // Only copies acquit: without a tiny load that had enough of them there is nothing to count again.
+            if !more
+                || self
+                    .copies
+                    .values()
+                    .all(|copies| *copies < SPACER_COPIES_MIN)
+            {
+                return suspects.into_iter().flatten().collect();
+            }
+            round += 1;
+        }
+    }
+
     fn suspect(&self, load: &'s Load) -> Option<Suspect<'s>> {
         let mut suspect = Suspect {
             load,

@@ -125,6 +125,29 @@ proptest! {
     }
 }
 
+/// Three copies of one URL are layout; where one of them goes with the tag that it stands in, two are left.
+#[test]
+fn what_is_taken_out_acquits_nothing_that_stays() {
+    let spacer = "<img src=//t.example/o?u=4 width=1 height=1>";
+    let with_it = "<img src=//t.example/o?u=6 srcset='//t.example/o?u=4 2x' width=1 height=1>";
+    let seen = |html: &str| try_look(html.as_bytes()).unwrap().findings.len();
+    assert_eq!(seen(&spacer.repeat(3)), 0);
+    assert_eq!(seen(&[spacer, spacer, with_it].concat()), 3);
+    assert_eq!(seen(&[spacer, spacer, spacer, with_it].concat()), 1);
+    strip_all([spacer, spacer, with_it].concat().as_bytes());
+    // A chain of them ends, and soon.
+    let chain: String = (0..20_000)
+        .map(|n| {
+            let image = format!(
+                "<img src=//t.example/o?u={n} srcset='//t.example/o?u={} 2x' width=1 height=1>",
+                n + 1
+            );
+            [image.clone(), image].concat()
+        })
+        .collect();
+    let _ = try_look(format!("{chain}<img src=//t.example/o?u=20000 width=1 height=1>").as_bytes());
+}
+
 /// Nobody writes this by accident.
 fn hostile() -> Vec<(&'static str, String)> {
     let many = |unit: &str, times: usize| unit.repeat(times);
