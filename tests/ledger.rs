@@ -26,6 +26,14 @@ fn settings(directory: &Path) -> Settings {
     }
 }
 
+/// So small that segments are rolled and packed all the time.
+fn small(directory: &Path) -> Settings {
+    Settings {
+        segment_octets: 64 << 10,
+        ..settings(directory)
+    }
+}
+
 fn intent(number: u64) -> Intent {
     Intent {
         id: format!("m{number}"),
@@ -89,7 +97,7 @@ fn written(child: &mut Other) -> impl Iterator<Item = u64> + use<> {
 #[test]
 fn what_was_synced_before_a_kill_is_there_and_the_chain_goes_on() {
     if let Some(directory) = role() {
-        let ledger = Ledger::open(&settings(&directory), &StartFacts::default()).unwrap();
+        let ledger = Ledger::open(&small(&directory), &StartFacts::default()).unwrap();
         for number in 0..1_000_000 {
             let seq = block_on(ledger.intent(intent(number), true)).unwrap();
             println!("\nwritten {}", seq.0);
@@ -106,7 +114,7 @@ fn what_was_synced_before_a_kill_is_there_and_the_chain_goes_on() {
             &directory,
         );
         let mut seqs = written(&mut child);
-        let last = seqs.nth(20 * round).expect("the other process writes");
+        let last = seqs.nth(150 * round).expect("the other process writes");
         child.0.kill().unwrap();
         child.0.wait().unwrap();
         // What it said between the last line that was read and its end counts as well.
@@ -114,12 +122,21 @@ fn what_was_synced_before_a_kill_is_there_and_the_chain_goes_on() {
         let verified = verify(&directory).unwrap();
         assert!(verified.head_seq >= told, "{verified:?} {told}");
     }
-    let ledger = Ledger::open(&settings(&directory), &StartFacts::default()).unwrap();
+    let ledger = Ledger::open(&small(&directory), &StartFacts::default()).unwrap();
     ledger.close();
     let verified = verify(&directory).unwrap();
     assert_eq!(verified.unfinished_octets, 0);
     assert!(verified.head_seq > told);
-    assert!(verified.intents > 100);
+    assert!(verified.intents > 2_000);
+    assert!(verified.files > 10);
+    let names = std::fs::read_dir(&directory).unwrap();
+    let names = names.map(|entry| entry.unwrap().path());
+    assert!(
+        names
+            .filter(|path| path.extension().is_some_and(|ending| ending == "zst"))
+            .count()
+            > 0
+    );
 }
 
 #[test]

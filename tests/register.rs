@@ -8,7 +8,6 @@
     reason = "a test says by failing where it failed; clippy spares only the functions marked as tests"
 )]
 
-use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use pixelgate::consent::{Assertion, ChangeKind, Purpose, State};
-use pixelgate::register::import::Options;
-use pixelgate::register::{Keys, Register, Row, Settings};
+use pixelgate::register::import::{Evidence, Options};
+use pixelgate::register::{Keys, Register, Row, RowEntry, Settings};
 
 const ROLE: &str = "PIXELGATE_TEST_REGISTER";
 const ROWS: u64 = 10_000;
@@ -64,9 +63,10 @@ fn grants() -> String {
 }
 
 fn import(register: &Register) -> (u64, u64) {
+    let evidence = Evidence::default();
     let options = Options {
         require_proof: true,
-        received_at: Timestamp::now(),
+        ..Options::new(&evidence, Timestamp::now())
     };
     let report = register
         .import(&mut Cursor::new(grants()), &options)
@@ -96,7 +96,7 @@ fn start(test: &str, directory: &Path) -> (Other, impl BufRead + use<>) {
 }
 
 fn changes(register: &Register) -> u64 {
-    register.verify().unwrap().changes
+    register.verify(&[]).unwrap().changes
 }
 
 #[test]
@@ -160,18 +160,11 @@ fn a_withdrawal_is_seen_by_the_next_look_up_while_another_process_imports() {
         let row = Row {
             controller: "shop".into(),
             address: address.clone(),
-            assertion: Assertion {
-                kind: ChangeKind::Withdrawn,
-                purposes: BTreeSet::new(),
-                at: None,
-                channel: None,
-                wording_version: None,
-                wording_sha256: None,
-            },
+            entry: RowEntry::Change(Assertion::new(ChangeKind::Withdrawn)),
         };
         register.record(&row, Timestamp::now()).unwrap();
-        let subject = register.keys().subject("shop", &address);
-        let standing = runtime.block_on(register.look_up("shop", &[subject]));
+        let identity = register.keys().identity("shop", &address);
+        let standing = runtime.block_on(register.look_up("shop", &[identity]));
         let state = standing.unwrap()[0].state(Purpose::CampaignPerformance);
         assert_eq!(state, State::Withdrawn, "{address}");
     }

@@ -11,10 +11,16 @@ use clap::{Args, Parser, Subcommand};
 
 mod check;
 mod consent;
+mod extract;
 mod keys;
+mod ledger;
 mod log;
+mod paper;
+mod plain;
+mod report;
 mod serve;
 mod strip;
+mod why;
 
 /// Exit codes (sysexits.h), part of what others build on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +77,11 @@ enum Command {
     /// The consent register
     #[command(subcommand)]
     Consent(consent::Command),
+    /// Say what was done with the trackers in mail to one person, and why
+    Why(why::Why),
+    /// The ledger: every decision that was written down
+    #[command(subcommand)]
+    Ledger(ledger::Command),
     /// The keys of the register
     #[command(subcommand)]
     Keys(keys::Command),
@@ -115,6 +126,8 @@ pub fn run() -> ExitCode {
         Command::Check => check::run(config),
         Command::Strip(arguments) => strip::run(config, &arguments),
         Command::Consent(command) => consent::run(config, command),
+        Command::Why(why) => why::run(config, &why),
+        Command::Ledger(command) => ledger::run(config, command),
         Command::Keys(command) => keys::run(config, command),
     };
     match result {

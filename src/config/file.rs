@@ -31,6 +31,9 @@ pub struct File {
     /// `[consent]`.
     #[serde(default)]
     pub consent: register::Settings,
+    /// `[retention]`.
+    #[serde(default)]
+    pub retention: register::Retention,
     /// `[keys]`.
     #[serde(default)]
     pub keys: register::keys::Settings,

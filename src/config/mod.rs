@@ -163,6 +163,13 @@ fn check_stores(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
         };
         wrong("consent", key, error.to_string())
     })?;
+    file.retention.check().map_err(|error| {
+        let key = match &error {
+            RegisterError::Retention { key, .. } => *key,
+            _ => "claims_days",
+        };
+        wrong("retention", key, error.to_string())
+    })?;
     file.ledger.check().map_err(|error| {
         let key = match &error {
             LedgerError::Setting { key, .. } => *key,

@@ -19,6 +19,7 @@ pub mod read;
 mod segments;
 mod settings;
 mod stored;
+pub mod summary;
 mod turn;
 mod verify;
 mod writer;
@@ -130,7 +131,7 @@ pub struct Ledger {
 struct Running {
     requests: mpsc::Sender<Request>,
     thread: JoinHandle<()>,
-    tending: Tending,
+    tending: Option<Tending>,
 }
 
 impl Ledger {
@@ -149,7 +150,23 @@ impl Ledger {
     ) -> Result<Arc<Self>, LedgerError> {
         settings.check()?;
         let mut writer = Writer::open(settings, facts, clock)?;
-        let tending = writer.tend(settings)?;
+        let tending = Some(writer.tend(settings)?);
+        Self::run(settings, writer, tending)
+    }
+
+    /// Closed segments stay as they are, for a test that tends them itself.
+    #[cfg(test)]
+    fn open_untended(settings: &Settings, clock: Clock) -> Arc<Self> {
+        let opened = Writer::open(settings, &StartFacts::default(), clock)
+            .and_then(|writer| Self::run(settings, writer, None));
+        opened.unwrap_or_else(|error| std::panic::panic_any(error.to_string()))
+    }
+
+    fn run(
+        settings: &Settings,
+        writer: Writer,
+        tending: Option<Tending>,
+    ) -> Result<Arc<Self>, LedgerError> {
         let (requests, receiver) = mpsc::channel(settings.queue_lines);
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
@@ -203,7 +220,9 @@ impl Ledger {
             if running.thread.join().is_err() {
                 tracing::error!("the ledger's writer ended by a panic");
             }
-            running.tending.stop();
+            if let Some(tending) = running.tending {
+                tending.stop();
+            }
         }
     }
 
@@ -248,5 +267,7 @@ impl Drop for Ledger {
     }
 }
 
+#[cfg(test)]
+mod crash_tests;
 #[cfg(test)]
 mod tests;

@@ -121,6 +121,14 @@ pub(super) struct Forms {
     pub(super) index: bool,
 }
 
+impl Forms {
+    fn add(&mut self, more: Self) {
+        self.plain |= more.plain;
+        self.packed |= more.packed;
+        self.index |= more.index;
+    }
+}
+
 /// What lies in a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Listing {
@@ -147,29 +155,34 @@ impl Listing {
     }
 
     fn note(&mut self, directory: &Path, name: &str) {
-        let endings: [(&str, fn(&mut Forms)); 3] = [
-            (PACKED, |forms| forms.packed = true),
-            (PLAIN, |forms| forms.plain = true),
-            (INDEX, |forms| forms.index = true),
+        let form = |plain, packed, index| Forms {
+            plain,
+            packed,
+            index,
+        };
+        let endings = [
+            (PACKED, form(false, true, false)),
+            (PLAIN, form(true, false, false)),
+            (INDEX, form(false, false, true)),
         ];
         let (whole, is_unfinished) = match name.strip_suffix(UNFINISHED) {
             Some(whole) => (whole, true),
             None => (name, false),
         };
-        for (ending, note) in endings {
+        for (ending, form) in endings {
             let stem = whole.strip_suffix(ending);
             let Some(segment) = stem.and_then(SegmentName::parse) else {
                 continue;
             };
             match is_unfinished {
                 true => self.unfinished.push(directory.join(name)),
-                false => note(self.segments.entry(segment).or_default()),
+                false => self.segments.entry(segment).or_default().add(form),
             }
             return;
         }
     }
 
-    /// The days of which there are segments, in order, each once.
+    /// The segment that grows, or grew last.
     pub(super) fn last(&self) -> Option<&SegmentName> {
         self.segments.keys().next_back()
     }

@@ -306,6 +306,7 @@ pub(super) fn remove_all(directory: &Path, name: &SegmentName) -> Result<(), Led
         name.index(directory),
     ] {
         remove(directory, &path)?;
+        crash_point("one_form_gone");
     }
     Ok(())
 }

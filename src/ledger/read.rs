@@ -138,7 +138,8 @@ impl Ledgers {
     }
 
     /// The intents and outcomes that name one of these subjects (32 hex digits each). An outcome names everybody whom its
-    /// intent names, so both come.
+    /// intent names, so both come. Gaps that declare lines void come too, where they stand near: an intent that was
+    /// written too late claims what was not done.
     ///
     /// # Errors
     /// When a file cannot be read, or a line that would be shown was changed.
@@ -148,9 +149,14 @@ impl Ledgers {
         from: Option<Date>,
         to: Option<Date>,
     ) -> Result<Vec<Line>, LedgerError> {
-        let wanted = |line: &Line| line.subjects().any(|subject| subjects.contains(subject));
+        let wanted = |line: &Line| match &line.body {
+            Body::Gap(gap) => !gap.seqs.is_empty(),
+            _ => line.subjects().any(|subject| subjects.contains(subject)),
+        };
+        let mut texts = subjects.to_vec();
+        texts.push("\"kind\":\"gap\"".to_owned());
         let places = self.chosen(from, to);
-        let found = self.look_up(&places, subjects, subjects, wanted)?;
+        let found = self.look_up(&places, subjects, &texts, wanted)?;
         Ok(found.into_iter().map(|(_, line)| line).collect())
     }
 
@@ -200,7 +206,7 @@ impl Ledgers {
     ) -> Result<Vec<(usize, Line)>, LedgerError> {
         // A hash too short for the index could stand anywhere, or nowhere: it is looked for everywhere.
         let keys: Option<Vec<u64>> = hashes.iter().map(|hash| key(hash)).collect();
-        let finders: Vec<Finder<'_>> = texts.iter().map(|text| Finder::new(text)).collect();
+        let finders: Vec<Finder<'_>> = texts.iter().map(Finder::new).collect();
         let mut found = Vec::new();
         for (number, place) in places.iter().enumerate() {
             let mut each = |line: &[u8]| {

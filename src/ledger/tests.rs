@@ -62,7 +62,7 @@ pub(super) fn intent(id: &str) -> Intent {
     }
 }
 
-fn outcome(id: &str) -> Outcome {
+pub(super) fn outcome(id: &str) -> Outcome {
     Outcome {
         id: id.into(),
         attempt: 1,
@@ -111,7 +111,7 @@ pub(super) fn kinds(directory: &Path) -> Vec<String> {
 }
 
 /// A clock that a test sets, in seconds.
-fn clock(seconds: &Arc<AtomicI64>) -> Clock {
+pub(super) fn clock(seconds: &Arc<AtomicI64>) -> Clock {
     let seconds = Arc::clone(seconds);
     Box::new(move || Timestamp::from_second(seconds.load(Ordering::SeqCst)).unwrap())
 }
@@ -631,7 +631,7 @@ async fn starts_and_heads_say_what_they_were_told_and_read_back() {
     bad.hash = "anna@secret.example".into();
     assert!(ledger.head(bad).await.is_err());
     ledger.close();
-    let ledgers = read::Ledgers::open(&[settings.directory.clone()]).unwrap();
+    let ledgers = read::Ledgers::open(std::slice::from_ref(&settings.directory)).unwrap();
     let read: Vec<_> = ledgers.lines(None, None).map(Result::unwrap).collect();
     let Body::Start(start) = &read[0].body else {
         panic!("{:?}", read[0]);
@@ -639,4 +639,26 @@ async fn starts_and_heads_say_what_they_were_told_and_read_back() {
     assert_eq!((start.pid, &start.facts), (std::process::id(), &facts));
     assert_eq!(read[1].body, Body::Head(head));
     assert_eq!((read[1].node.as_str(), read[1].seq), ("local", 2));
+}
+
+#[test]
+fn lines_of_version_0_1_are_still_understood() {
+    let opening = "\"v\":1,\"node\":\"local\",\"seq\":1,\"at\":\"2026-05-02T09:14:00.000000Z\",\"prev\":\"00\"";
+    let read = |kind: &str, body: &str| {
+        let line = format!("{{\"kind\":\"{kind}\",{opening},{body},\"hash\":\"00\"}}");
+        read::Line::read(line.as_bytes()).unwrap().body
+    };
+    let Body::Start(start) = read("start", "\"version\":\"0.1.0\",\"pid\":7") else {
+        panic!("no start");
+    };
+    assert_eq!((start.pid, start.facts), (7, StartFacts::default()));
+    // The profile stood in the intent, and was never written.
+    let old = r#""id":"m1","attempt":1,"listener":"l","stream":"s","stream_kind":"marketing","controller":"c","profile":"none",
+        "message_sha256":"00","message_octets":1,"enforcement":{"mode":"enforce","strip_all":false,"hold_edits":false},
+        "findings":[],"groups":[{"subjects":["00"],"copy":"unchanged","decisions":[]}]"#;
+    let Body::Intent(intent) = read("intent", old) else {
+        panic!("no intent");
+    };
+    assert_eq!(intent.groups[0].parts, []);
+    assert_eq!(read("later", "\"x\":1"), Body::Other("later".to_owned()));
 }

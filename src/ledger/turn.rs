@@ -5,7 +5,7 @@
 //! logged, and is tried again at the next turn and at the next start.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
@@ -194,15 +194,10 @@ impl Tender {
             dropped::append(&self.directory, &head)?;
         }
         crash_point("head_kept");
-        remove_all(&self.directory, name)?;
+        packed::remove_all(&self.directory, name)?;
         tracing::info!(segment = %name, rule, "ledger segment dropped");
         Ok(())
     }
-}
-
-fn remove_all(directory: &Path, name: &SegmentName) -> Result<(), LedgerError> {
-    crash_point("before_removal");
-    packed::remove_all(directory, name)
 }
 
 /// A place where a test lets the process die.
@@ -219,4 +214,4 @@ pub(super) fn crash_point(place: &str) {
 
 #[cfg(test)]
 #[path = "turn_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -35,10 +35,35 @@ pub(super) struct Database {
 pub(super) struct Reading {
     pub(super) connection: Connection,
     file: (u64, u64),
+    wait: Duration,
 }
 
 /// The same, allowed to write.
 pub(super) type Writing = Reading;
+
+impl Writing {
+    /// What was blanked still stands in the write-ahead log until that is copied and cut. While somebody reads, that waits
+    /// for a later write; the blanking itself is done.
+    pub(super) fn leave_nothing_behind(&self) {
+        if !self.cut_the_log() {
+            tracing::info!(
+                "what was blanked is copied out of the write-ahead log by a later write"
+            );
+        }
+    }
+
+    /// Copies the write-ahead log into the database and empties it, where no reader is in the way.
+    pub(super) fn cut_the_log(&self) -> bool {
+        // It does not wait for readers: it would hold the write lock meanwhile, and a withdrawal would wait with it.
+        let cut = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
+            let pragma = "PRAGMA wal_checkpoint(TRUNCATE)";
+            self.connection
+                .query_row(pragma, [], |row| row.get::<_, i64>(0))
+        });
+        let restored = self.connection.busy_timeout(self.wait);
+        matches!((cut, restored), (Ok(0), Ok(())))
+    }
+}
 
 impl Database {
     /// Opens for reading; the file must be there.
@@ -100,7 +125,11 @@ impl Database {
         connection.busy_timeout(wait)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         connection.pragma_update(None, "trusted_schema", false)?;
-        Ok(Reading { connection, file })
+        Ok(Reading {
+            connection,
+            file,
+            wait,
+        })
     }
 
     /// Made by us and not by SQLite, so that it is 0600 from its first octet; `-wal` and `-shm` take its mode over.

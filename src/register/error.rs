@@ -21,6 +21,14 @@ pub enum RegisterError {
         /// What is wrong with its value.
         problem: String,
     },
+    /// The configuration is to blame; permanent.
+    #[error("[retention] {key} {problem}")]
+    Retention {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with its value.
+        problem: String,
+    },
     /// The file cannot be made or opened. The machine is to blame.
     #[error("register {path}: {source}")]
     File {

@@ -103,7 +103,10 @@ pub enum KeysError {
         kind: &'static str,
     },
     /// It is needed and not there.
-    #[error("{path} is not there: put it back from the backup")]
+    #[error(
+        "{path} is not there: put it back from the backup; only to begin anew, with an empty register, move the key directory \
+         and the register away"
+    )]
     Missing {
         /// Which.
         path: PathBuf,
@@ -224,11 +227,11 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Reads the keys of a directory, making directory and first keys where they are missing. Until a register has said
+    /// Reads the keys of a directory, making directory and keys at the first start. Until a register has said
     /// which generation is current (`Register::open`, then `Register::keys`), the newest is taken for it.
     ///
     /// # Errors
-    /// When a file cannot be read or made, is no key, or is open to others.
+    /// When a file cannot be read or made, is no key, is open to others, or has gone since the first start.
     pub fn open(directory: &Path) -> Result<Self, KeysError> {
         let at = |source| KeysError::File {
             path: directory.to_owned(),
@@ -240,20 +243,26 @@ impl Keys {
             .create(directory)
             .map_err(at)?;
         is_ours_alone(directory)?;
-        let mut lacking = Vec::new();
+        // The ledger's key is made last and looked for first: where it is, a first start came to its end, and what is
+        // missing now has been lost.
+        let complete = is_there(directory, Kind::Ledger)?;
+        let mut made = Vec::new();
         for kind in Kind::ALL {
-            if file::generations(directory, kind)?.is_empty() {
-                lacking.push(kind);
+            if is_there(directory, kind)? {
+                continue;
             }
-        }
-        for kind in &lacking {
-            if lacking.len() < Kind::ALL.len() {
-                // The register refuses a new key where it had another; the ledger cannot.
-                let path = file::path(directory, *kind, FIRST_GENERATION);
-                tracing::warn!(path = %path.display(), "this key was missing beside others and is made anew");
+            if complete {
+                return Err(missing(directory, kind, FIRST_GENERATION));
             }
             // Of two processes that start at once one makes it, and its key is the one that both read below.
-            file::make(directory, *kind, FIRST_GENERATION)?;
+            file::make(directory, kind, FIRST_GENERATION)?;
+            made.push(kind);
+        }
+        if made == [Kind::Ledger] {
+            tracing::warn!(
+                directory = %directory.display(),
+                "the ledger key was missing and is made anew: hashes in older lines of the ledger cannot be compared with newer ones"
+            );
         }
         Self::read(directory)
     }
@@ -302,7 +311,7 @@ impl Keys {
         };
         let newest = |kind: Kind| {
             of(kind)
-                .last()
+                .next_back()
                 .map(|(generation, _)| generation)
                 .ok_or_else(|| missing(directory, kind, FIRST_GENERATION))
         };
@@ -438,6 +447,10 @@ impl Keys {
         file::make(self.directory(), kind, generation)?;
         self.read_again()?.with_generations(self.current)
     }
+}
+
+fn is_there(directory: &Path, kind: Kind) -> Result<bool, KeysError> {
+    Ok(!file::generations(directory, kind)?.is_empty())
 }
 
 /// Who may write to the directory may put another key in place.

@@ -246,3 +246,37 @@ fn a_key_that_the_relays_user_could_not_read_is_not_made() {
     std::os::unix::fs::chown(directory, Some(ours), None).unwrap();
     keys.with_new(Kind::Lookup, 2).unwrap();
 }
+
+#[test]
+fn a_key_that_was_lost_is_not_replaced_and_an_unfinished_first_start_is_finished() {
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = temporary.path();
+    let first = Keys::open(directory).unwrap();
+    let listing = || -> std::collections::BTreeSet<_> {
+        let entries = directory.read_dir().unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
+    };
+    let all = listing();
+    for kind in [Kind::Lookup, Kind::Seal, Kind::Chain, Kind::Defence] {
+        let path = first.path(kind, 1);
+        let value = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let before = listing();
+        let error = Keys::open(directory).unwrap_err();
+        assert!(matches!(error, KeysError::Missing { .. }), "{error}");
+        let name = format!("{}-1.key", kind.as_str());
+        assert!(error.to_string().contains(&name), "{error}");
+        assert_eq!(listing(), before);
+        make(directory, kind, 1).unwrap();
+        std::fs::write(&path, value).unwrap();
+    }
+    // Killed at the first start, after so many keys.
+    for held in 0..5 {
+        for kind in Kind::ALL.into_iter().skip(held) {
+            std::fs::remove_file(first.path(kind, 1)).unwrap();
+        }
+        let again = Keys::open(directory).unwrap();
+        assert_eq!(listing(), all);
+        assert_eq!(again.generations(), current(1, 1));
+    }
+}

@@ -10,6 +10,7 @@ mod chain;
 mod database;
 mod erase;
 mod error;
+mod expire;
 mod history;
 mod payload;
 mod people;
@@ -21,6 +22,8 @@ mod verify;
 mod writer;
 
 pub mod announce;
+pub mod diff;
+pub mod export;
 pub mod import;
 pub mod keys;
 pub mod rotate;
@@ -33,6 +36,7 @@ use jiff::Timestamp;
 pub use chain::Head;
 pub use erase::{Defence, Erasure};
 pub use error::RegisterError;
+pub use expire::{Expired, Retention};
 pub use history::{Blanked, Gone, History, Person, ProofRecord};
 pub use keys::{Identity, Keys, KeysError};
 pub use seal::SealError;
@@ -47,6 +51,9 @@ use readers::Readers;
 
 /// The most subjects one look-up may ask for; a message has 1,000 recipients at most.
 pub const LOOKUP_SUBJECTS_MAX: usize = 10_000;
+
+/// How often one write is begun anew because the keys were rotated under it.
+const KEYS_FOLLOWED_MAX: usize = 3;
 
 /// An open register.
 #[derive(Debug)]
@@ -109,6 +116,10 @@ impl Register {
     /// # Errors
     /// When it cannot be a record, or the register cannot take it.
     pub fn record(&self, row: &Row, recorded_at: Timestamp) -> Result<Recorded, RegisterError> {
+        // From before the write lock until after the commit: an import steps aside meanwhile.
+        let _announced = row
+            .is_restriction()
+            .then(|| announce::restriction(&self.database.path));
         let recorded = self.write_batch(std::slice::from_ref(row), recorded_at)?;
         Ok(recorded.first().copied().unwrap_or(Recorded::AlreadyThere))
     }
@@ -165,7 +176,42 @@ impl Register {
                 ..Assertion::new(ChangeKind::Erased)
             }),
         };
-        self.write(|writing, keys| writer::erase(writing, keys, &row, recorded_at))
+        let _announced = announce::restriction(&self.database.path);
+        self.write(|writing, keys| {
+            let erasure = writer::erase(writing, keys, &row, recorded_at)?;
+            writing.leave_nothing_behind();
+            Ok(erasure)
+        })
+    }
+
+    /// Ends what is past its period at `now`. Blocks, for as long as it takes, in small transactions.
+    ///
+    /// # Errors
+    /// When the register cannot take it; what was committed before stays ended.
+    pub fn expire(&self, retention: &Retention, now: Timestamp) -> Result<Expired, RegisterError> {
+        retention.check()?;
+        self.write(|writing, _| {
+            let expired = expire::expire(&self.database, writing, retention, now)?;
+            writing.leave_nothing_behind();
+            Ok(expired)
+        })
+    }
+
+    /// Counts what `expire` would end, and writes nothing. Blocks, for as long as it takes.
+    ///
+    /// # Errors
+    /// When the register cannot be read.
+    pub fn would_expire(
+        &self,
+        retention: &Retention,
+        now: Timestamp,
+    ) -> Result<Expired, RegisterError> {
+        retention.check()?;
+        expire::due(
+            &self.database.open_for_reading()?.connection,
+            retention,
+            now,
+        )
     }
 
     /// Where one person stands now. Blocks.
@@ -240,7 +286,7 @@ impl Register {
 
     fn write<T>(
         &self,
-        work: impl FnOnce(&mut Writing, (&KeyRing, &Keys)) -> Result<T, RegisterError>,
+        work: impl Fn(&mut Writing, (&KeyRing, &Keys)) -> Result<T, RegisterError>,
     ) -> Result<T, RegisterError> {
         // After a panic the slot is empty, since what stood in it was taken out before.
         let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -248,7 +294,13 @@ impl Register {
             Some(writing) if self.database.is_current(&writing) => writing,
             _ => self.database.open_for_writing()?,
         };
-        let result = work(&mut writing, (&self.database.keys, &self.keys()));
+        let mut result = work(&mut writing, (&self.database.keys, &self.keys()));
+        // Nothing was written, and the new keys are here: a withdrawal is not sent away because a key was rotated.
+        for _ in 1..KEYS_FOLLOWED_MAX {
+            if matches!(result, Err(RegisterError::KeysRotated)) {
+                result = work(&mut writing, (&self.database.keys, &self.keys()));
+            }
+        }
         // After an engine's error the connection is not trusted with the next write.
         if !matches!(
             result,

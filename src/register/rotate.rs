@@ -14,6 +14,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
@@ -26,6 +27,9 @@ use super::{Register, RegisterError};
 
 /// Damaged rows that are named; further ones are counted.
 const NAMED_MAX: usize = 20;
+/// How often the write-ahead log is tried to be emptied, and how long between two times: readers come and go.
+const LOG_TRIES: u32 = 40;
+const LOG_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a key was not rotated.
 #[derive(Debug, Error)]
@@ -212,7 +216,7 @@ impl Register {
                 .into_iter()
                 .filter(|generation| !known.contains(generation))
                 .collect(),
-            log_emptied: empty_the_log(&writing.connection)?,
+            log_emptied: empty_the_log(&writing),
         })
     }
 
@@ -330,10 +334,14 @@ fn retired(connection: &Connection, kind: Kind) -> Result<Vec<u32>, RegisterErro
 
 /// What was written over in the database may still stand in its write-ahead log: under a key that leaked, that is the
 /// very thing a rotation is to end.
-fn empty_the_log(connection: &Connection) -> Result<bool, RegisterError> {
-    let busy: i64 =
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    Ok(busy == 0)
+fn empty_the_log(writing: &Writing) -> bool {
+    (0..LOG_TRIES).any(|_| {
+        let cut = writing.cut_the_log();
+        if !cut {
+            std::thread::sleep(LOG_PAUSE);
+        }
+        cut
+    })
 }
 
 /// One rotation at a time; a dead process's lock goes with it.

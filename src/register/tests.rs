@@ -1,9 +1,8 @@
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::consent::{AddressKind, StreamKind, WithdrawalLink, permit};
-use crate::consent::{Assertion, ChangeKind, Permit, Purpose, State, StreamFacts, Wanted};
+use crate::consent::{AddressKind, Assertion, ChangeKind, Form, Purpose, State};
 
 pub(super) const P1: Purpose = Purpose::CampaignPerformance;
 const ANNA: &str = "anna.very.recognisable@example.net";
@@ -44,32 +43,35 @@ impl Place {
     }
 }
 
-fn row(address: &str, kind: ChangeKind, at: &str) -> Row {
+pub(super) fn row(address: &str, kind: ChangeKind, at: &str) -> Row {
     Row {
         controller: "shop".into(),
         address: address.into(),
-        assertion: Assertion {
-            kind,
+        entry: RowEntry::Change(Assertion {
             purposes: BTreeSet::from([P1]),
             at: Some(moment(at)),
-            channel: Some("form".into()),
-            wording_version: Some("v1".into()),
-            wording_sha256: Some([5; 32]),
-        },
+            form: Form {
+                channel: Some("form".into()),
+                wording_version: Some("v1".into()),
+                wording_sha256: Some([5; 32]),
+                ..Form::default()
+            },
+            ..Assertion::new(kind)
+        }),
     }
 }
 
-fn grant(address: &str) -> Row {
+pub(super) fn grant(address: &str) -> Row {
     row(address, ChangeKind::Granted, "2026-05-01T00:00:00Z")
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     moment("2026-11-22T12:00:00Z")
 }
 
 async fn state(register: &Register, address: &str) -> State {
-    let subject = register.keys().subject("shop", address);
-    let standings = register.look_up("shop", &[subject]).await.unwrap();
+    let identity = register.keys().identity("shop", address);
+    let standings = register.look_up("shop", &[identity]).await.unwrap();
     standings[0].state(P1)
 }
 
@@ -81,7 +83,7 @@ async fn what_was_recorded_is_looked_up_in_the_order_asked() {
     let no = row("b@example.net", ChangeKind::Refused, "2026-05-01T00:00:00Z");
     register.record(&no, now()).unwrap();
     let subjects: Vec<_> = ["b@example.net", "nobody@example.net", ANNA, ANNA]
-        .map(|address| register.keys().subject("shop", address))
+        .map(|address| register.keys().identity("shop", address))
         .to_vec();
     let standings = register.look_up("shop", &subjects).await.unwrap();
     let states: Vec<_> = standings.iter().map(|one| one.state(P1)).collect();
@@ -96,7 +98,7 @@ async fn what_was_recorded_is_looked_up_in_the_order_asked() {
     );
     assert!(register.look_up("shop", &[]).await.unwrap().is_empty());
     // Another controller's subject is another person (D20).
-    let there = [register.keys().subject("bank", ANNA)];
+    let there = [register.keys().identity("bank", ANNA)];
     assert!(register.look_up("bank", &there).await.unwrap()[0].is_unknown());
 }
 
@@ -105,27 +107,20 @@ async fn the_proof_that_permits_is_the_record_that_was_written() {
     let place = Place::new();
     let register = place.open();
     register.record(&grant(ANNA), now()).unwrap();
-    let subject = register.keys().subject("shop", ANNA);
+    let identity = register.keys().identity("shop", ANNA);
     let standing = register
-        .look_up("shop", &[subject])
+        .look_up("shop", &[identity])
         .await
         .unwrap()
         .remove(0);
-    let facts = StreamFacts {
-        kind: StreamKind::Marketing,
-        assigned: true,
-        strip_all: false,
-        withdrawal_link: WithdrawalLink::NotDemanded,
-        auth_security_exempt: false,
-    };
     let history = register.history("shop", ANNA).unwrap();
-    assert_eq!(
-        permit(Wanted::Declared(&[P1]), &standing, &facts),
-        Permit::Kept {
-            basis: crate::consent::Basis::Consent,
-            proofs: vec![history.changes[0].id],
-        }
-    );
+    assert_eq!(standing.entry(P1).unwrap().proof, history.changes[0].id);
+    let record = register.proof(&history.changes[0].id).unwrap().unwrap();
+    assert_eq!(record.change.as_ref(), Some(&history.changes[0]));
+    assert_eq!((record.controller.as_str(), record.n), ("shop", 1));
+    assert_eq!(record.subject, history.subject);
+    let unknown = ProofId::from_bytes([7; 16]);
+    assert_eq!(register.proof(&unknown).unwrap(), None);
 }
 
 #[test]
@@ -133,7 +128,7 @@ fn the_same_content_is_recorded_once_and_keeps_its_receipt() {
     let place = Place::new();
     let register = place.open();
     let mut undated = row(ANNA, ChangeKind::Withdrawn, "2026-05-01T00:00:00Z");
-    undated.assertion.at = None;
+    undated.entry = RowEntry::Change(Assertion::new(ChangeKind::Withdrawn));
     assert_eq!(register.record(&undated, now()).unwrap(), Recorded::New);
     let later = moment("2026-12-24T00:00:00Z");
     let again = register.record(&undated, later).unwrap();
@@ -173,9 +168,19 @@ fn history_shows_everything_with_the_address_as_given() {
     assert_eq!(record().unwrap(), Recorded::AlreadyThere);
     let history = register.history("shop", "anna@example.net").unwrap();
     assert_eq!(history.address.as_deref(), Some("Anna@Example.NET"));
-    let kinds: Vec<_> = history.changes.iter().map(|change| change.kind).collect();
+    let kinds: Vec<_> = history
+        .changes
+        .iter()
+        .map(|change| change.said.kind)
+        .collect();
     assert_eq!(kinds, [ChangeKind::Granted, ChangeKind::Withdrawn]);
-    assert_eq!(history.contacts, [(now(), contact)]);
+    assert_eq!(history.contacts.len(), 1);
+    assert_eq!(history.contacts[0].contact, contact);
+    assert_eq!(history.contacts[0].recorded_at, now());
+    // What the contact records add up to comes with every look-up.
+    let standing = register.get("shop", "anna@example.net").unwrap();
+    assert_eq!(standing.contact.country(), Some("FR"));
+    assert_eq!(standing.contact.address_kind, Some(AddressKind::Personal));
     assert!(!format!("{history:?}").to_lowercase().contains("anna"));
     let nobody = register.history("shop", "b@example.net").unwrap();
     assert!(nobody.address.is_none() && nobody.changes.is_empty());
@@ -212,7 +217,9 @@ fn what_cannot_be_a_record_is_refused_and_leaves_nothing() {
     let future = row(ANNA, ChangeKind::Granted, "2026-11-22T12:05:01Z");
     assert!(matches!(
         register.record(&future, now()),
-        Err(RegisterError::Refused(Refusal::InTheFuture { .. }))
+        Err(RegisterError::Refused(
+            crate::consent::Refusal::InTheFuture { .. }
+        ))
     ));
     assert!(matches!(
         register.record(&grant("Anna <a@example.net>"), now()),
@@ -221,11 +228,7 @@ fn what_cannot_be_a_record_is_refused_and_leaves_nothing() {
     let mut nameless = grant(ANNA);
     nameless.controller = "a\0b".into();
     assert!(register.record(&nameless, now()).is_err());
-    let empty = Verified {
-        subjects: 0,
-        changes: 0,
-    };
-    assert_eq!(register.verify().unwrap(), empty);
+    assert_eq!(register.verify(&[]).unwrap(), Verified::default());
 }
 
 fn files_below(directory: &Path) -> Vec<PathBuf> {
@@ -316,10 +319,10 @@ fn what_is_no_register_of_ours_is_refused_and_left_alone() {
     let later = Place::new();
     drop(later.open());
     let connection = rusqlite::Connection::open(later.file()).unwrap();
-    connection.pragma_update(None, "user_version", 2).unwrap();
+    connection.pragma_update(None, "user_version", 3).unwrap();
     drop(connection);
     let error = Register::open(&later.settings(), later.keys()).unwrap_err();
-    assert!(error.to_string().contains("schema 2"), "{error}");
+    assert!(error.to_string().contains("schema 3"), "{error}");
 
     let noise = Place::new();
     std::fs::create_dir_all(noise.file().parent().unwrap()).unwrap();
@@ -420,8 +423,8 @@ async fn a_register_that_was_replaced_or_lost_is_not_answered_from_memory() {
     }
     assert_eq!(state(&register, ANNA).await, State::Withdrawn);
     std::fs::remove_file(place.file()).unwrap();
-    let subject = register.keys().subject("shop", ANNA);
-    let answer = register.look_up("shop", &[subject]).await;
+    let identity = register.keys().identity("shop", ANNA);
+    let answer = register.look_up("shop", &[identity]).await;
     assert!(
         matches!(answer, Err(RegisterError::File { .. })),
         "{answer:?}"
@@ -440,8 +443,8 @@ async fn a_standing_that_cannot_be_read_whole_is_no_answer() {
     connection
         .execute("UPDATE standings SET state = 'granted_twice'", [])
         .unwrap();
-    let subject = register.keys().subject("shop", ANNA);
-    let answer = register.look_up("shop", &[subject]).await;
+    let identity = register.keys().identity("shop", ANNA);
+    let answer = register.look_up("shop", &[identity]).await;
     assert!(
         matches!(answer, Err(RegisterError::Damaged(_))),
         "{answer:?}"
@@ -450,37 +453,6 @@ async fn a_standing_that_cannot_be_read_whole_is_no_answer() {
         .execute("UPDATE standings SET state = 'granted'", [])
         .unwrap();
     assert_eq!(state(&register, ANNA).await, State::Granted);
-}
-
-#[test]
-fn verify_finds_a_standing_that_its_records_do_not_say() {
-    let place = Place::new();
-    let register = place.open();
-    let no = row(ANNA, ChangeKind::Refused, "2026-05-01T00:00:00Z");
-    register.record(&no, now()).unwrap();
-    let good = Verified {
-        subjects: 1,
-        changes: 1,
-    };
-    assert_eq!(register.verify().unwrap(), good);
-    let connection = rusqlite::Connection::open(place.file()).unwrap();
-    for forgery in [
-        "UPDATE standings SET state = 'granted'",
-        "DELETE FROM standings",
-        "INSERT INTO standings SELECT zeroblob(32), purpose, 'granted', at, proof FROM standings",
-    ] {
-        connection.execute(forgery, []).unwrap();
-        let error = register.verify().unwrap_err();
-        assert!(matches!(error, RegisterError::Damaged(_)), "{forgery}");
-        connection.execute("DELETE FROM standings", []).unwrap();
-        connection
-            .execute_batch(
-                "INSERT INTO standings SELECT s.subject, 'campaign_performance', 'refused', c.at, c.id
-                 FROM changes c JOIN subjects s ON s.id = c.subject",
-            )
-            .unwrap();
-        assert_eq!(register.verify().unwrap(), good);
-    }
 }
 
 #[tokio::test]
@@ -497,8 +469,11 @@ async fn a_look_up_waits_no_longer_than_it_may() {
     // All connections taken, as when the disk hangs.
     let taken = register.readers.take_all_for_test().await;
     let begun = std::time::Instant::now();
-    let subject = register.keys().subject("shop", ANNA);
-    let error = register.look_up("shop", &[subject]).await.unwrap_err();
+    let identity = register.keys().identity("shop", ANNA);
+    let error = register
+        .look_up("shop", &[identity.clone()])
+        .await
+        .unwrap_err();
     assert!(matches!(
         error,
         RegisterError::TimedOut { milliseconds: 50 }
@@ -507,7 +482,7 @@ async fn a_look_up_waits_no_longer_than_it_may() {
     assert!(begun.elapsed() < Duration::from_secs(2));
     drop(taken);
     assert_eq!(state(&register, ANNA).await, State::Granted);
-    let many = vec![subject; LOOKUP_SUBJECTS_MAX + 1];
+    let many = vec![identity; LOOKUP_SUBJECTS_MAX + 1];
     let error = register.look_up("shop", &many).await.unwrap_err();
     assert!(matches!(error, RegisterError::TooMany { .. }));
 }
@@ -546,5 +521,5 @@ fn many_that_start_at_once_make_one_register() {
             });
         }
     });
-    assert_eq!(place.open().verify().unwrap().subjects, 6);
+    assert_eq!(place.open().verify(&[]).unwrap().subjects, 6);
 }

@@ -110,7 +110,7 @@ struct Walk<'a> {
     connection: &'a Connection,
     key: &'a hmac::Key,
     name: &'a str,
-    heads: BTreeMap<i64, &'a str>,
+    heads: BTreeMap<i64, Vec<&'a str>>,
     /// Blanked records by the note that is to name them.
     pending: BTreeMap<i64, Vec<Victim>>,
     evidence: HashMap<i64, [u8; 32]>,
@@ -118,19 +118,16 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(connection: &'a Connection, keys: &'a Keys, name: &'a str, heads: &'a [Head]) -> Self {
-        let mine = heads.iter().filter(|head| head.controller == name);
+        let mut mine: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
+        for head in heads.iter().filter(|head| head.controller == name) {
+            let n = i64::try_from(head.n).unwrap_or(i64::MAX);
+            mine.entry(n).or_default().push(&head.hash);
+        }
         Self {
             connection,
             key: keys.chain(),
             name,
-            heads: mine
-                .map(|head| {
-                    (
-                        i64::try_from(head.n).unwrap_or(i64::MAX),
-                        head.hash.as_str(),
-                    )
-                })
-                .collect(),
+            heads: mine,
             pending: BTreeMap::new(),
             evidence: HashMap::new(),
         }
@@ -164,8 +161,11 @@ impl<'a> Walk<'a> {
                 let problem = "it, or one before it, is not the record that was written here";
                 return Err(self.fault(n, problem));
             }
-            if let Some(written_down) = self.heads.remove(&n)
-                && !written_down.eq_ignore_ascii_case(&hex(hash.iter()))
+            let written_down = self.heads.remove(&n).unwrap_or_default();
+            let digits = hex(hash.iter());
+            if !written_down
+                .iter()
+                .all(|head| head.eq_ignore_ascii_case(&digits))
             {
                 let problem = "its hash is not the one that was written down as head";
                 return Err(self.fault(n, problem));
@@ -353,3 +353,6 @@ fn defences(connection: &Connection, keys: &Keys, mut seen: Seen) -> Result<u64,
         None => Ok(count),
     }
 }
+
+#[cfg(test)]
+mod tests;

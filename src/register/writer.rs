@@ -337,8 +337,11 @@ impl<'a> Pen<'a> {
         if person.sealed_address.is_some() && person.generation == current {
             return Ok(());
         }
-        // The address as it was given first, where it can still be read.
-        let address = people::address(self.keys, &touched.controller, person)?
+        // The address as it was given first, where it can still be read; where not, a withdrawal is no less one, and the
+        // address at hand is that of the same person.
+        let address = people::address(self.keys, &touched.controller, person)
+            .ok()
+            .flatten()
             .unwrap_or_else(|| touched.address.trim().to_owned());
         let sealed = people::seal(
             self.keys,

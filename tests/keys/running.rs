@@ -113,7 +113,7 @@ fn a_relay_that_lacks_the_new_file_keeps_nothing_says_why_and_goes_on_when_it_ha
 
 /// How many people stand in the register; the full size by `PIXELGATE_TEST_PEOPLE=100000`.
 fn people() -> usize {
-    std::env::var("PIXELGATE_TEST_PEOPLE").map_or(12_000, |count| count.parse().unwrap())
+    std::env::var("PIXELGATE_TEST_PEOPLE").map_or(20_000, |count| count.parse().unwrap())
 }
 
 #[test]

@@ -133,12 +133,7 @@ pub(crate) fn run(directory: &Path, arguments: &[&str]) -> Ended {
 }
 
 fn configure(directory: &Path) {
-    let config = Config {
-        tail: "[[stream]]\nname = \"letter\"\ncontroller = \"shop\"\nkind = \"marketing\"\n"
-            .to_owned(),
-        ..Config::default()
-    };
-    let text = config.text(&support::free_port().to_string(), directory);
+    let text = Config::default().text(&support::free_port().to_string(), directory);
     fs::write(directory.join("pixelgate.toml"), text).unwrap();
 }
 

@@ -2,33 +2,50 @@
 //!
 //! Addresses are read from the operator and shown to the operator's terminal only; nothing here logs.
 
+mod diff;
+mod erase;
+mod expire;
+mod export;
 mod import;
+mod list;
 mod set;
+mod verify;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Subcommand;
+use jiff::Timestamp;
 
 use super::serve::read;
 use super::{Exit, Failure, Whom, say};
-use crate::consent::Standing;
 use crate::consent::record::check_address;
+use crate::consent::{Law, Profiles, Standing, next_ask_after};
 use crate::register::keys::Keys;
 use crate::register::{Register, RegisterError};
 
 /// `pixelgate consent`.
 #[derive(Debug, Clone, Subcommand)]
 pub(in crate::cli) enum Command {
-    /// Take records from a file of JSON lines
+    /// Take records from a list: JSON lines, or a table with a mapping
     Import(import::Import),
+    /// Compare a list with the register; exit code 65 when they differ
+    Diff(diff::Diff),
+    /// Write everybody, or one person, with every record and its proof
+    Export(export::Export),
     /// Record one change
     Set(set::Set),
     /// Say where one person stands
     Get(Whom),
     /// Show everything recorded of one person
     History(Whom),
+    /// Recompute every chain and every state, and compare; exit code 65 when something was changed
+    Verify(verify::Verify),
+    /// Erase one person: what stays is a tombstone that no older record revives
+    Erase(erase::Erase),
+    /// End what is past its period in [retention]
+    Expire(expire::Expire),
 }
 
 pub(in crate::cli) fn run(config: Option<PathBuf>, command: Command) -> Result<(), Failure> {
@@ -38,15 +55,19 @@ pub(in crate::cli) fn run(config: Option<PathBuf>, command: Command) -> Result<(
     let register = Register::open(&config.file.consent, Arc::new(keys)).map_err(failure)?;
     match command {
         Command::Import(import) => import::run(&register, &import),
+        Command::Diff(diff) => diff::run(&register, &diff),
+        Command::Export(export) => export::run(&register, &export),
         Command::Set(set) => set::run(&register, &set),
         Command::Get(whom) => {
             address(&whom)?;
-            say(&standing(
-                &register
-                    .get(&whom.controller, &whom.address)
-                    .map_err(failure)?,
-            ))
+            let standing = register
+                .get(&whom.controller, &whom.address)
+                .map_err(failure)?;
+            say(&shown(&standing)?)
         }
+        Command::Verify(verify) => verify::run(&register, &verify),
+        Command::Erase(erase) => erase::run(&register, &erase),
+        Command::Expire(expire) => expire::run(&register, &config.file.retention, &expire),
         Command::History(whom) => {
             address(&whom)?;
             let history = register
@@ -83,13 +104,51 @@ fn standing(standing: &Standing) -> String {
     text
 }
 
+/// The same with what is known of the address and when the person may be asked again.
+fn shown(standing: &Standing) -> Result<String, Failure> {
+    let mut text = self::standing(standing);
+    let facts = &standing.contact;
+    if let Some((at, record)) = &facts.collected {
+        let _ = writeln!(text, "collected {at} (record {record})");
+    }
+    for informed in &facts.informed {
+        let purposes: Vec<&str> = informed.purposes.iter().map(|word| word.as_str()).collect();
+        let (at, record) = (informed.at, informed.record);
+        let _ = writeln!(
+            text,
+            "informed {at} of {} (record {record})",
+            purposes.join(", ")
+        );
+    }
+    for country in &facts.countries {
+        let _ = writeln!(text, "country {country}");
+    }
+    if let Some(kind) = facts.address_kind {
+        let _ = writeln!(text, "address of kind {kind}");
+    }
+    let profiles = Profiles::built_in().map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    let law = Law {
+        profiles: &profiles,
+        country_default: None,
+        now: Timestamp::now(),
+        grant_age_max: None,
+    };
+    if let Some(at) = next_ask_after(standing, &law) {
+        let _ = writeln!(text, "may be asked again after {at}");
+    }
+    Ok(text)
+}
+
 /// What a register's error means for the exit code, in every command that opens one.
 pub(in crate::cli) fn failure(error: RegisterError) -> Failure {
     let exit = match &error {
         RegisterError::Setting { .. }
+        | RegisterError::Retention { .. }
         | RegisterError::OtherKey { .. }
         | RegisterError::MissingKey { .. } => Exit::Config,
-        RegisterError::Refused(_) | RegisterError::Address(_) => Exit::Data,
+        RegisterError::Refused(_)
+        | RegisterError::Address(_)
+        | RegisterError::Unverified { .. } => Exit::Data,
         error if error.is_transient() => Exit::Again,
         _ => Exit::Unavailable,
     };

@@ -127,7 +127,11 @@ pub(super) fn make(directory: &Path, kind: Kind, generation: u32) -> Result<(), 
         hex(suffix.iter())
     ));
     let line = format!("{} {}\n", line_name(kind, generation), hex(value.iter()));
-    let written = write_key(&draft, &line).and_then(|()| match std::fs::hard_link(&draft, &path) {
+    let written = write_key(&draft, &line);
+    if written.is_ok() {
+        is_the_owners(directory, &draft)?;
+    }
+    let written = written.and_then(|()| match std::fs::hard_link(&draft, &path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     });

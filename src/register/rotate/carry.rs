@@ -6,12 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::super::announce;
 use super::super::database::{Database, Writing};
 use super::super::keys::{Keys, Kind};
-use super::super::{RegisterError, seal};
+use super::super::{RegisterError, people, seal};
 use super::{NAMED_MAX, Step, Tally};
 use crate::consent::Subject;
 
@@ -102,58 +102,37 @@ fn batch(
 }
 
 fn carry(connection: &Connection, keys: &Keys, kind: Kind, id: i64) -> Result<Row, RegisterError> {
-    let found: Option<(String, u32, [u8; 32], Option<Vec<u8>>)> = connection
-        .prepare_cached(
-            "SELECT controllers.name, generation, subject, sealed_address
-             FROM subjects JOIN controllers ON controllers.id = subjects.controller WHERE subjects.id = ?1",
-        )?
-        .query_row(params![id], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })
-        .optional()?;
-    let Some((controller, generation, subject, Some(sealed))) = found else {
-        return Ok(Row::Done);
-    };
-    let subject = Subject::from_bytes(subject);
+    let person = people::by_id(connection, id)?;
     let current = keys.generations();
-    let done = match kind {
-        Kind::Seal => seal::generation(&sealed) == Ok(current.seal),
-        _ => generation == current.lookup,
+    let done = match (kind, &person.sealed_address) {
+        (_, None) => true,
+        (Kind::Seal, Some(sealed)) => seal::generation(sealed) == Ok(current.seal),
+        _ => person.generation == current.lookup,
     };
     if done {
         return Ok(Row::Done);
     }
-    let Ok(address) = keys.seal().unseal(&controller, &subject, &sealed) else {
-        return Ok(Row::Damaged(subject));
+    let controller = people::controller_name(connection, person.controller)?;
+    let Ok(Some(address)) = people::address(keys, &controller, &person) else {
+        return Ok(Row::Damaged(person.subject));
     };
     let identity = keys.identity(&controller, &address);
     // A subject that was not made of this address would be made right by carrying it, and nobody would ever know.
-    if !identity.all().contains(&subject) {
-        return Ok(Row::Damaged(subject));
+    if !identity.all().contains(&person.subject) {
+        return Ok(Row::Damaged(person.subject));
     }
-    let (subject_after, generation_after) = match kind {
-        Kind::Seal => (subject, generation),
-        _ => (identity.current(), current.lookup),
-    };
-    let sealed = keys.seal().seal(&controller, &subject_after, &address)?;
-    let taken = subject_after != subject
+    // One person in two rows is nothing that we write; which of them holds the withdrawal is not for a rotation to say.
+    let subject = identity.current();
+    let taken = subject != person.subject
         && connection
             .prepare_cached("SELECT 1 FROM subjects WHERE subject = ?1")?
-            .exists(params![subject_after.as_bytes()])?;
+            .exists(params![subject.as_bytes()])?;
     if taken {
-        // One person in two rows: which of them holds the withdrawal is not for a rotation to say.
-        return Ok(Row::Damaged(subject));
+        return Ok(Row::Damaged(person.subject));
     }
-    connection
-        .prepare_cached(
-            "UPDATE subjects SET subject = ?2, generation = ?3, sealed_address = ?4 WHERE id = ?1",
-        )?
-        .execute(params![
-            id,
-            subject_after.as_bytes(),
-            generation_after,
-            sealed
-        ])?;
+    // With the sealing key the look-up key's generation comes along: nobody stays behind for longer than they must.
+    let sealed = people::seal(keys, &controller, &person.seed, &subject, &address)?;
+    people::carry(connection, id, &identity, &sealed)?;
     Ok(Row::Carried)
 }
 

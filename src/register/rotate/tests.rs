@@ -340,8 +340,8 @@ fn a_row_that_is_not_its_persons_stays_and_keeps_the_rotation_unfinished() {
     };
     // One octet flipped, and one address moved to another person's row.
     place.sql(
-        "UPDATE subjects SET sealed_address = substr(sealed_address, 1, 20) || x'00' || substr(sealed_address, 22)
-         WHERE id = 3",
+        "UPDATE subjects SET sealed_address =
+             CAST(substr(sealed_address, 1, 20) || x'00' || substr(sealed_address, 22) AS BLOB) WHERE id = 3",
     );
     let (_, second) = sealed(2);
     place.sql(&format!(
@@ -362,6 +362,20 @@ fn a_row_that_is_not_its_persons_stays_and_keeps_the_rotation_unfinished() {
         assert_eq!(rotated.tallies, [tally(1, 2, 0), tally(2, 28, 0)]);
         assert!(register.rotation_outlook(kind).unwrap().unfinished);
     }
+    // A withdrawal is taken all the same, and with the address at hand the row is whole again.
+    for (number, left) in [(2, 1), (4, 0)] {
+        let no = row(&address(number), ChangeKind::Withdrawn, LATER);
+        register.record(&no, now()).unwrap();
+        assert_eq!(state(&register, &address(number)), State::Withdrawn);
+        let yes = row(&address(number), ChangeKind::Granted, LAST);
+        register.record(&yes, now()).unwrap();
+        let rotated = rotate(&register, Kind::Lookup);
+        assert_eq!((rotated.generation, rotated.resumed), (2, true));
+        assert_eq!(rotated.damaged, left);
+    }
+    rotate(&register, Kind::Seal);
+    assert!(!register.rotation_outlook(Kind::Seal).unwrap().unfinished);
+    register.verify(&[]).unwrap();
     let everybody: Vec<String> = (0..30).map(address).collect();
     let found = states(&register, &everybody);
     assert!(found.iter().all(|state| *state == State::Granted));

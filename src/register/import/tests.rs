@@ -6,12 +6,19 @@ use super::*;
 use crate::consent::{Purpose, Standing, State, fold};
 use crate::register::tests::{P1, Place, moment};
 
+mod evidence;
+
 const SHA: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-fn options() -> Options {
+fn options() -> Options<'static> {
+    static NONE: std::sync::OnceLock<Evidence> = std::sync::OnceLock::new();
     Options {
+        format: Format::Lines,
+        evidence: NONE.get_or_init(Evidence::default),
         require_proof: false,
+        dry_run: false,
         received_at: moment("2026-11-22T12:00:00Z"),
+        progress: &|_| {},
     }
 }
 
@@ -21,7 +28,11 @@ fn proven(address: &str, state: &str, at: &str) -> String {
     )
 }
 
-fn import(register: &Register, text: &str, options: &Options) -> Result<ImportReport, ImportError> {
+fn import(
+    register: &Register,
+    text: &str,
+    options: &Options<'_>,
+) -> Result<ImportReport, ImportError> {
     register.import(&mut Cursor::new(text.as_bytes()), options)
 }
 
@@ -48,14 +59,18 @@ fn rows_are_counted_by_what_they_are() {
     assert_eq!((report.refused, refused_row.line), (1, 6));
     assert!(refused_row.problem.contains("`at`"), "{refused_row}");
     let expected = ImportReport {
+        id: report.id.clone(),
         rows: 5,
         grants: 2,
         claims: 1,
+        claims_by_reason: [("`at` is missing".to_owned(), 1)].into(),
         restrictions: 2,
+        restrictions_by_kind: [("refused", 1), ("withdrawn", 1)].into(),
+        restrictions_from_receipt: 1,
         recorded: 4,
-        already_there: 0,
         refused: 1,
         refused_rows: report.refused_rows.clone(),
+        ..ImportReport::default()
     };
     assert_eq!(report, expected);
     assert_eq!(state(&register, "a@example.net"), State::Granted);
@@ -211,7 +226,7 @@ fn every_fault_names_its_line_and_field_and_nothing_is_written() {
         error.contains("line 2: longer than 16384 octets"),
         "{error}"
     );
-    assert_eq!(register.verify().unwrap().changes, 0);
+    assert_eq!(register.verify(&[]).unwrap().changes, 0);
 }
 
 #[test]
@@ -255,7 +270,7 @@ fn require_proof_refuses_the_whole_file_before_the_first_write() {
             error.contains("line 3002") && error.contains(problem),
             "{error}"
         );
-        assert_eq!(register.verify().unwrap().changes, 0);
+        assert_eq!(register.verify(&[]).unwrap().changes, 0);
     }
     // A restriction needs no proof.
     let text = format!("{bare_withdrawal}\n{good}\n");
@@ -271,24 +286,16 @@ struct Interrupted {
 
 impl Read for Interrupted {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer)
-    }
-}
-
-impl BufRead for Interrupted {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.readings_left == 0 && self.octets_left == 0 {
+        if self.readings_left > 0 {
+            return self.inner.read(buffer);
+        }
+        if self.octets_left == 0 {
             return Err(io::Error::other("unplugged"));
         }
-        let octets = self.inner.fill_buf()?;
-        Ok(&octets[..octets.len().min(4096)])
-    }
-
-    fn consume(&mut self, octets: usize) {
-        if self.readings_left == 0 {
-            self.octets_left = self.octets_left.saturating_sub(octets);
-        }
-        self.inner.consume(octets);
+        let most = buffer.len().min(4096);
+        let read = self.inner.read(&mut buffer[..most])?;
+        self.octets_left = self.octets_left.saturating_sub(read);
+        Ok(read)
     }
 }
 
@@ -316,17 +323,18 @@ fn an_interrupted_import_has_its_restrictions_and_is_finished_by_running_it_agai
     let mut reader = Interrupted {
         octets_left: text.len() / 2,
         inner: Cursor::new(text.clone().into_bytes()),
-        readings_left: 2,
+        // The hash, the check, the restrictions; then the rest.
+        readings_left: 4,
     };
     let error = register.import(&mut reader, &options()).unwrap_err();
     assert!(matches!(error, ImportError::Read(_)), "{error}");
     assert_eq!(state(&register, "last@example.net"), State::Withdrawn);
-    let before = register.verify().unwrap().changes;
+    let before = register.verify(&[]).unwrap().changes;
     assert!((1..3_001).contains(&before), "{before}");
     let report = import(&register, &text, &options()).unwrap();
     assert_eq!(report.recorded + report.already_there, 3_001);
     assert_eq!(report.already_there, before);
-    assert_eq!(register.verify().unwrap().changes, 3_001);
+    assert_eq!(register.verify(&[]).unwrap().changes, 3_001);
 }
 
 #[derive(Debug, Clone)]
@@ -420,8 +428,8 @@ proptest! {
                 .collect()
         };
         prop_assert_eq!(said(&one), said(&many));
-        one.verify().unwrap();
-        many.verify().unwrap();
+        one.verify(&[]).unwrap();
+        many.verify(&[]).unwrap();
         let history = one.history("shop", "p0@example.net").unwrap();
         prop_assert_eq!(&fold(&history.changes), &standings(&one)[0]);
     }

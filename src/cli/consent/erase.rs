@@ -1,0 +1,41 @@
+//! `pixelgate consent erase`: one person's records go, and a tombstone keeps them from coming back.
+//!
+//! It must never print the address. An erasure that is there already is no failure.
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::failure;
+use crate::cli::{Exit, Failure, Whom, say};
+use crate::register::{Recorded, Register};
+
+/// `pixelgate consent erase`.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct Erase {
+    #[command(flatten)]
+    whom: Whom,
+    /// As of when; what counts from later stays, e.g. 2026-05-02T09:14:00Z [default: now]
+    #[arg(long)]
+    at: Option<String>,
+}
+
+pub(super) fn run(register: &Register, erase: &Erase) -> Result<(), Failure> {
+    let now = Timestamp::now();
+    let at = match erase.at.as_deref() {
+        Some(at) => at
+            .parse()
+            .map_err(|error| Failure::new(Exit::Usage, format_args!("--at: {error}")))?,
+        None => now,
+    };
+    super::address(&erase.whom)?;
+    let erasure = register
+        .erase(&erase.whom.controller, &erase.whom.address, at, now)
+        .map_err(failure)?;
+    say(&match erasure.recorded {
+        Recorded::New => format!(
+            "erased (record {}): {} records blanked, {} of them sealed away to answer for what rested on them\n",
+            erasure.tombstone, erasure.blanked, erasure.defended
+        ),
+        Recorded::AlreadyThere | Recorded::Erased => "the person was erased already\n".to_owned(),
+    })
+}
