@@ -61,55 +61,59 @@ fn nothing_kept(told: &Told, expected: (&str, &str), what: &str) {
     assert!(!copy.to_ascii_lowercase().contains("pixelgate-"), "{copy}");
 }
 
+/// Controller and reason: A's own mail, to somebody who consented to nothing of A's.
+const OWN: (&str, &str) = ("shop", "no_consent");
+/// Nobody's.
+const NOBODYS: (&str, &str) = ("unassigned", "unassigned");
+/// What A tries, and whose mail that makes it.
+const ATTEMPTS: [(&str, &str, (&str, &str)); 13] = [
+    ("B's From", "", OWN),
+    ("its own header", "Pixelgate-Controller: shop\r\n", OWN),
+    ("B's header", "Pixelgate-Controller: bank\r\n", NOBODYS),
+    (
+        "two headers",
+        "Pixelgate-Controller: shop\r\nPixelgate-Controller: bank\r\n",
+        NOBODYS,
+    ),
+    (
+        "two headers",
+        "Pixelgate-Controller: bank\r\npixelgate-controller: bank\r\n",
+        NOBODYS,
+    ),
+    (
+        "folded header",
+        "Pixelgate-Controller:\r\n bank\r\n",
+        NOBODYS,
+    ),
+    (
+        "folded header",
+        "Pixelgate-Controller: shop\r\n\tbank\r\n",
+        NOBODYS,
+    ),
+    (
+        "folded, its own",
+        "Pixelgate-Controller:\r\n shop\r\n",
+        NOBODYS,
+    ),
+    ("a list", "Pixelgate-Controller: shop,bank\r\n", NOBODYS),
+    ("an empty header", "Pixelgate-Controller:\r\n", NOBODYS),
+    (
+        "blank before the colon",
+        "Pixelgate-Controller : bank\r\n",
+        NOBODYS,
+    ),
+    ("B's stream", "Pixelgate-Stream: bank-letters\r\n", NOBODYS),
+    (
+        "B's stream, its own name",
+        "Pixelgate-Stream: bank-letters\r\nPixelgate-Controller: shop\r\n",
+        NOBODYS,
+    ),
+];
+
 #[test]
 fn tenant_a_gets_nothing_of_tenant_bs() {
     let (scene, bank, injector) = three_doors();
-    let own = ("shop", "no_consent");
-    let nobodys = ("unassigned", "unassigned");
-    let cases = [
-        ("B's From", "", own),
-        ("its own header", "Pixelgate-Controller: shop\r\n", own),
-        ("B's header", "Pixelgate-Controller: bank\r\n", nobodys),
-        (
-            "two headers",
-            "Pixelgate-Controller: shop\r\nPixelgate-Controller: bank\r\n",
-            nobodys,
-        ),
-        (
-            "two headers",
-            "Pixelgate-Controller: bank\r\npixelgate-controller: bank\r\n",
-            nobodys,
-        ),
-        (
-            "folded header",
-            "Pixelgate-Controller:\r\n bank\r\n",
-            nobodys,
-        ),
-        (
-            "folded header",
-            "Pixelgate-Controller: shop\r\n\tbank\r\n",
-            nobodys,
-        ),
-        (
-            "folded, its own",
-            "Pixelgate-Controller:\r\n shop\r\n",
-            nobodys,
-        ),
-        ("a list", "Pixelgate-Controller: shop,bank\r\n", nobodys),
-        ("an empty header", "Pixelgate-Controller:\r\n", nobodys),
-        (
-            "blank before the colon",
-            "Pixelgate-Controller : bank\r\n",
-            nobodys,
-        ),
-        ("B's stream", "Pixelgate-Stream: bank-letters\r\n", nobodys),
-        (
-            "B's stream, its own name",
-            "Pixelgate-Stream: bank-letters\r\nPixelgate-Controller: shop\r\n",
-            nobodys,
-        ),
-    ];
-    for (what, header, expected) in cases {
+    for (what, header, expected) in ATTEMPTS {
         nothing_kept(
             &scene.deliver(&[NADIA], &from("bank", header)),
             expected,
@@ -125,7 +129,7 @@ fn tenant_a_gets_nothing_of_tenant_bs() {
         ("a folded one", "Pixelgate-Controller:\r\n bank\r\n"),
     ] {
         let told = scene.deliver_by(injector, &[NADIA], &from("bank", header));
-        nothing_kept(&told, nobodys, what);
+        nothing_kept(&told, NOBODYS, what);
     }
     let log = scene.served.log();
     assert!(!log.to_ascii_lowercase().contains("bank"), "{log}");
