@@ -122,6 +122,15 @@ pub(super) fn write_standing(
     connection
         .prepare_cached("DELETE FROM standings WHERE person = ?1")?
         .execute(params![person])?;
+    add_standing(connection, person, standing)
+}
+
+/// Writes a standing where there was none.
+pub(super) fn add_standing(
+    connection: &Connection,
+    person: i64,
+    standing: &Standing,
+) -> Result<(), RegisterError> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO standings (person, purpose, state, at, proof, evidence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;

@@ -292,10 +292,13 @@ fn no_address_stands_in_clear_on_disk_and_files_are_the_owners_alone() {
 fn another_key_is_refused_by_its_fingerprint() {
     let place = Place::new();
     drop(place.open());
-    for kind in ["lookup", "seal"] {
-        let path = place.directory.path().join(format!("keys/{kind}-1.key"));
+    let elsewhere = Place::new();
+    elsewhere.keys();
+    for kind in ["lookup", "seal", "chain", "defence"] {
+        let name = format!("keys/{kind}-1.key");
+        let path = place.directory.path().join(&name);
         let good = std::fs::read(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
+        std::fs::copy(elsewhere.directory.path().join(&name), &path).unwrap();
         let error = Register::open(&place.settings(), place.keys()).unwrap_err();
         assert!(
             matches!(&error, RegisterError::OtherKey { kind: which, .. } if *which == kind),

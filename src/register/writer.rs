@@ -15,6 +15,7 @@ use super::database::Writing;
 use super::erase::Erasure;
 use super::keys::{Identity, KeyRing, Keys};
 use super::people::{self, Person};
+use super::rows::Told;
 use super::{RegisterError, chain, payload, rows};
 use crate::consent::record::{Effect, check_address, check_controller};
 use crate::consent::{Assertion, Change, ChangeKind, Contact, ContactRecord, Form, ProofId, fold};
@@ -133,6 +134,8 @@ struct Touched {
     identity: Identity,
     controller: String,
     address: String,
+    /// All that is told of them, where all of it was written in this transaction: then nothing needs to be read back.
+    fresh: Option<Told>,
 }
 
 impl<'a> Pen<'a> {
@@ -163,15 +166,17 @@ impl<'a> Pen<'a> {
             .clone()
             .received(&identity.current(), self.recorded_at)?;
         let later = |erased_at| matches!(change.effect(), Effect::From(at) if at > erased_at);
-        let person = match self.place(row, &identity, said.content(), later)? {
-            Place::Free(person, id) => {
+        let place = self.place(row, &identity, said.content(), later)?;
+        let (person, is_new) = match place {
+            Place::Free(person, id, is_new) => {
                 change.id = id;
-                person
+                (person, is_new)
             }
             Place::Taken(recorded) => return Ok(recorded),
         };
-        self.add_change(&person, &change, None)?;
-        self.touch(&person, identity, row);
+        let n = self.add_change(&person, &change, None)?;
+        let told = |told: &mut Told| told.changes.push((n, change));
+        self.touch_with(&person, identity, row, (is_new, told));
         Ok(Recorded::New)
     }
 
@@ -182,15 +187,15 @@ impl<'a> Pen<'a> {
             .clone()
             .received(&identity.current(), self.recorded_at)?;
         let later = |erased_at| counts_from(&record).is_some_and(|at| at > erased_at);
-        let person = match self.place(row, &identity, content, later)? {
-            Place::Free(person, id) => {
+        let (person, is_new) = match self.place(row, &identity, content, later)? {
+            Place::Free(person, id, is_new) => {
                 record.id = id;
-                person
+                (person, is_new)
             }
             Place::Taken(recorded) => return Ok(recorded),
         };
         let payload = payload::of_contact(person.id, &record)?;
-        self.chains.add(
+        let n = self.chains.add(
             person.controller,
             &Addition {
                 id: record.id,
@@ -200,7 +205,8 @@ impl<'a> Pen<'a> {
                 payload: &payload,
             },
         )?;
-        self.touch(&person, identity, row);
+        let told = |told: &mut Told| told.contacts.push((n, record));
+        self.touch_with(&person, identity, row, (is_new, told));
         Ok(Recorded::New)
     }
 
@@ -223,7 +229,7 @@ impl<'a> Pen<'a> {
             let address = Some((row.controller.as_str(), row.address.trim()));
             let person = people::add(self.connection, self.keys, controller, identity, address)?;
             let id = chain::name(self.keys, &person.seed, &content);
-            return Ok(Place::Free(person, id));
+            return Ok(Place::Free(person, id, true));
         };
         let id = chain::name(self.keys, &person.seed, &content);
         if self.is_there(&id)? {
@@ -231,7 +237,7 @@ impl<'a> Pen<'a> {
         }
         match person.erased_at {
             Some(erased_at) if !later(erased_at) => Ok(Place::Taken(Recorded::Erased)),
-            _ => Ok(Place::Free(person, id)),
+            _ => Ok(Place::Free(person, id, false)),
         }
     }
 
@@ -292,22 +298,49 @@ impl<'a> Pen<'a> {
         Ok(Some((row, sha256)))
     }
 
+    /// Of this person something was written or blanked.
     pub(super) fn touch(&mut self, person: &Person, identity: Identity, row: &Row) {
-        self.touched.insert(
-            person.id,
-            Touched {
-                identity,
-                controller: row.controller.clone(),
-                address: row.address.clone(),
-            },
-        );
+        let touched = Touched {
+            identity,
+            controller: row.controller.clone(),
+            address: row.address.clone(),
+            fresh: None,
+        };
+        self.touched.insert(person.id, touched);
+    }
+
+    fn touch_with(
+        &mut self,
+        person: &Person,
+        identity: Identity,
+        row: &Row,
+        (is_new, tell): (bool, impl FnOnce(&mut Told)),
+    ) {
+        if let Some(touched) = self.touched.get_mut(&person.id) {
+            if let Some(told) = &mut touched.fresh {
+                tell(told);
+            }
+            return;
+        }
+        self.touch(person, identity, row);
+        if is_new && let Some(touched) = self.touched.get_mut(&person.id) {
+            tell(touched.fresh.insert(Told::default()));
+        }
     }
 
     /// Adds everybody up again of whom something was written.
     pub(super) fn finish(mut self) -> Result<(), RegisterError> {
         for (id, touched) in std::mem::take(&mut self.touched) {
+            let standing = |told: &Told| fold(&told.changes());
+            if let Some(told) = &touched.fresh {
+                rows::add_standing(self.connection, id, &standing(told))?;
+                if !told.contacts.is_empty() {
+                    rows::write_facts(self.connection, id, &told.facts())?;
+                }
+                continue;
+            }
             let told = rows::told(self.connection, id)?;
-            rows::write_standing(self.connection, id, &fold(&told.changes()))?;
+            rows::write_standing(self.connection, id, &standing(&told))?;
             let person = people::by_id(self.connection, id)?;
             let facts = told.facts();
             if !(facts.is_empty() && person.contact.is_none()) {
@@ -325,7 +358,7 @@ impl<'a> Pen<'a> {
         &self,
         person: &Person,
         touched: &Touched,
-        told: &rows::Told,
+        told: &Told,
     ) -> Result<(), RegisterError> {
         if person.erased_at.is_some() && !told.is_back() {
             return people::forget_address(self.connection, person.id);
@@ -353,7 +386,8 @@ impl<'a> Pen<'a> {
 
 /// Where a content goes.
 enum Place {
-    Free(Person, ProofId),
+    /// The person, the record's name, whether the person was made just now.
+    Free(Person, ProofId, bool),
     Taken(Recorded),
 }
 
