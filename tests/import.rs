@@ -377,7 +377,7 @@ fn killed_at_any_moment_an_import_leaves_whole_batches_and_is_completed_by_the_n
     for round in 0..5_u64 {
         let mut running = desk.start(&["import", "rows.jsonl"]);
         let jitter = u64::try_from(Timestamp::now().as_nanosecond() % 200).unwrap();
-        std::thread::sleep(Duration::from_millis(50 + 150 * round + jitter));
+        std::thread::sleep(Duration::from_millis(100 + 250 * round + jitter));
         running.0.kill().unwrap();
         let code = running.0.wait().unwrap().code();
         // `verify` recomputes the chain and every fold: a batch is there whole, or not at all.

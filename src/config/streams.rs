@@ -12,6 +12,8 @@ use crate::relay::settings::{Enforcement, Stream, Tracker, WithdrawalLink};
 use crate::relay::speaks::{Speaks, is_name};
 use crate::server::ListenerSettings;
 
+/// Longest name of a partner, in octets: every finding of theirs says it in the ledger.
+const RECIPIENT_OCTETS: usize = 256;
 /// Longest a stream may only look on, in days (DESIGN 5).
 const SHADOW_DAYS: i64 = 31;
 
@@ -37,7 +39,7 @@ pub(super) fn check_stream(
         return wrong(
             "controller",
             format!(
-                "controller is empty, holds a control character or is `unassigned`: `{}`",
+                "controller is empty, too long (128 octets), holds a control character or is `unassigned`: `{}`",
                 controller.escape_debug()
             ),
             "name who sends the mail",
@@ -98,8 +100,23 @@ fn check_withdrawal(source: &Source<'_>, index: usize, stream: &Stream) -> Resul
             "url_prefix is empty: every link would do",
             "set how the withdrawal link begins",
         ),
+        Some(WithdrawalLink::Checked(link)) if !names_a_host(&link.url_prefix) => wrong(
+            &format!(
+                "`{}` does not say where a link leads",
+                link.url_prefix.escape_debug()
+            ),
+            "write scheme, host and path: \"https://www.example.com/privacy/\"",
+        ),
         Some(_) => Ok(()),
     }
+}
+
+/// Whether a prefix fixes the host of every link that begins so.
+fn names_a_host(prefix: &str) -> bool {
+    let rest = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| prefix.strip_prefix(scheme));
+    rest.is_some_and(|rest| rest.find('/').is_some_and(|host| host > 0))
 }
 
 fn check_trackers(source: &Source<'_>, index: usize, stream: &Stream) -> Result<(), ConfigError> {
@@ -129,8 +146,12 @@ fn contradiction(
         let repair = "write \"open.example.com\", \"*.example.com\" or \"*\"";
         return Some(("hosts", "hosts has to name host names".to_owned(), repair));
     }
-    if tracker.recipient.trim().is_empty() || tracker.recipient.chars().any(char::is_control) {
-        let what = "recipient is empty or holds a control character".to_owned();
+    let recipient = &tracker.recipient;
+    let is_named = !recipient.trim().is_empty() && !recipient.chars().any(char::is_control);
+    if !is_named || recipient.len() > RECIPIENT_OCTETS {
+        let what = format!(
+            "recipient is empty, holds a control character or is longer than {RECIPIENT_OCTETS} octets"
+        );
         return Some((
             "recipient",
             what,

@@ -349,3 +349,25 @@ fn a_profile_may_be_a_file() {
     std::fs::write(&path, " ".repeat((1 << 20) + 1)).unwrap();
     assert!(complaint(&law).contains("a profile has at most 1048576"));
 }
+
+#[test]
+fn a_withdrawal_link_says_where_it_leads() {
+    let stream = |prefix: &str| {
+        format!(
+            "[[stream]]\nname = \"n\"\ncontroller = \"c\"\nkind = \"marketing\"\nwithdrawal_link = {{ url_prefix = \"{prefix}\" }}\n"
+        )
+    };
+    for wrong in [
+        "www.example.com/privacy/",
+        "https://",
+        "https:///privacy",
+        "https://www.example.com",
+        "mailto:a@b",
+    ] {
+        let text = complaint(&stream(wrong));
+        assert!(text.contains("does not say where a link leads"), "{text}");
+    }
+    for right in ["https://www.example.com/", "http://x/y"] {
+        remarks(&stream(right));
+    }
+}

@@ -52,43 +52,35 @@ fn diff(register: &Register, rows: &[(&str, &str)], show: usize) -> DiffReport {
     register.diff(&mut Cursor::new(text), &options).unwrap()
 }
 
-#[test]
-fn every_person_is_counted_once_under_the_most_dangerous_difference() {
-    let place = Place::new();
-    let register = place.open();
+/// Somebody for every difference, and one person of another controller.
+fn stock(register: &Register) {
     let granted = ChangeKind::Granted;
-    record(&register, "shop", "same@example.net", granted, &[P1]);
+    record(register, "shop", "same@example.net", granted, &[P1]);
     record(
-        &register,
+        register,
         "shop",
         "withdrawn@example.net",
         ChangeKind::Withdrawn,
         &[],
     );
     record(
-        &register,
+        register,
         "shop",
         "gone@example.net",
         ChangeKind::Erased,
         &[],
     );
-    record(&register, "shop", "kept@example.net", granted, &[P1]);
+    record(register, "shop", "kept@example.net", granted, &[P1]);
     record(
-        &register,
+        register,
         "shop",
         "other@example.net",
         granted,
         &[Purpose::FraudDetection],
     );
-    record(&register, "shop", "here@example.net", granted, &[P1]);
-    record(&register, "shop", "silent@example.net", granted, &[P1]);
-    record(
-        &register,
-        "bank",
-        "not.compared@example.net",
-        granted,
-        &[P1],
-    );
+    record(register, "shop", "here@example.net", granted, &[P1]);
+    record(register, "shop", "silent@example.net", granted, &[P1]);
+    record(register, "bank", "not.compared@example.net", granted, &[P1]);
     let claim = Row {
         controller: "shop".to_owned(),
         address: "claim@example.net".to_owned(),
@@ -100,6 +92,13 @@ fn every_person_is_counted_once_under_the_most_dangerous_difference() {
     register
         .record(&claim, moment("2026-11-22T12:00:00Z"))
         .unwrap();
+}
+
+#[test]
+fn every_person_is_counted_once_under_the_most_dangerous_difference() {
+    let place = Place::new();
+    let register = place.open();
+    stock(&register);
     let report = diff(
         &register,
         &[

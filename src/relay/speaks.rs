@@ -12,6 +12,8 @@ use serde::Deserialize;
 pub const FIELD: &str = "Pixelgate-Controller";
 /// The controller of mail that belongs to nobody known. Nobody may be called so.
 pub const UNASSIGNED: &str = "unassigned";
+/// Longest name that an operator may give, in octets, as in the register.
+const OWN_NAME_OCTETS: usize = 128;
 /// Longest name that a message may give, in octets.
 const NAME_OCTETS: usize = 64;
 
@@ -93,7 +95,8 @@ fn listed(names: Vec<toml::Value>) -> Result<Speaks, String> {
 
 /// Whether an operator may call a controller so.
 pub fn is_name(name: &str) -> bool {
-    !name.trim().is_empty() && !name.chars().any(char::is_control) && name != UNASSIGNED
+    let is_text = !name.trim().is_empty() && !name.chars().any(char::is_control);
+    is_text && name.len() <= OWN_NAME_OCTETS && name != UNASSIGNED
 }
 
 /// Whether a message may call a controller so: 1 to 64 of `A-Z a-z 0-9 . _ -`. Less than an operator may, because what a
@@ -128,6 +131,7 @@ mod tests {
             "[\"\"]",
             "[\" \"]",
             "[\"unassigned\"]",
+            &format!("[\"{}\"]", "a".repeat(129)),
             "[\"a\", \"a\"]",
             "[\"a\\nb\"]",
             "[1]",

@@ -77,9 +77,10 @@ fn normal(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::CheckedLink;
-    use super::super::survey::Link;
+    use super::super::settings::{CheckedLink, Settings};
+    use super::super::survey::{Link, survey};
     use super::*;
+    use crate::pixel::Rules;
 
     fn offered(prefix: &str, links: &[(usize, &str)], unsubscribe: &[&str]) -> Offered {
         let stream = Stream {
@@ -167,6 +168,35 @@ mod tests {
             WithdrawalLink::Present,
             "another link beside it counts"
         );
+    }
+
+    /// Only a link that every reading of its part sees is one; a message in base64 has none that can be told apart.
+    #[test]
+    fn a_link_that_some_reading_does_not_see_is_none() {
+        let links = |header: &str, body: &str| {
+            let message = format!("MIME-Version: 1.0\r\n{header}\r\n\r\n{body}\r\n");
+            let seen = survey(message.as_bytes(), Rules::built_in(), &Settings::default());
+            seen.links.len()
+        };
+        let html = "Content-Type: text/html; charset=utf-8";
+        let plain = "<a href=\"https://www.example.com/privacy/\">stop</a>";
+        let quoted = "<a href=3D\"https://www.example.com/privacy/\">stop</a>";
+        let cte = "\r\nContent-Transfer-Encoding:";
+        assert_eq!(links(html, plain), 1);
+        assert_eq!(links(&format!("{html}{cte} quoted-printable"), quoted), 1);
+        let both = format!("{html}{cte} quoted-printable{cte} 7bit");
+        assert_eq!(
+            links(&both, quoted),
+            0,
+            "one reader sees another link than the other"
+        );
+        assert_eq!(links(&both, plain), 1, "both see the same");
+        let unread = "Content-Type: text/html; charset=utf-16";
+        assert_eq!(links(unread, plain), 0);
+        // The message "Content-Type: text/html" with the link, in base64.
+        let inner = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64";
+        let encoded = "Q29udGVudC1UeXBlOiB0ZXh0L2h0bWwNCg0KPGEgaHJlZj0iaHR0cHM6Ly93d3cuZXhhbXBsZS5jb20vcHJpdmFjeS8iPnN0b3A8L2E+DQo=";
+        assert_eq!(links(inner, encoded), 0);
     }
 
     #[test]

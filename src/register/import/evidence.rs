@@ -14,9 +14,9 @@ use ring::digest;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::mapping::Mapping;
 use super::moments::Moments;
 use super::said::{field, fields};
-use super::table::Mapping;
 use crate::consent::form::{Form, Scope};
 use crate::consent::record::check_controller;
 use crate::consent::{Contact, Purpose, Refusal};

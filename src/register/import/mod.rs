@@ -10,6 +10,7 @@ mod evidence;
 mod judge;
 mod known;
 mod lines;
+mod mapping;
 mod moments;
 mod reading;
 mod said;
@@ -25,9 +26,10 @@ use thiserror::Error;
 
 pub use evidence::{Evidence, EvidenceError, Hashed, Written};
 pub use lines::LINE_OCTETS_MAX;
+pub use mapping::{Mapping, SEPARATOR};
 pub(super) use reading::{List, Understood};
 pub use said::{RowError, fields};
-pub use table::{ROW_OCTETS_MAX, SEPARATOR};
+pub use table::ROW_OCTETS_MAX;
 pub use tally::{ImportReport, ROWS_NAMED_MAX};
 pub use writing::{BATCH_ROWS_MAX, BATCH_TIME_MAX};
 
