@@ -18,7 +18,7 @@ fn nested() -> Vec<u8> {
          --alt\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<html><body>\r\n<p>Bread  is dear.</p>{STOP}\r\n{0}\r\n<p>.</p>\r\n{0}\r\n</body></html>\r\n\
          --alt--\r\n\
          --all\r\nContent-Type: message/rfc822\r\n\r\n\
-         From: Somebody <else@press.example>\r\nMIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<html><body><i>look</i>{STOP}\r\n{0}\r\n</body></html>\r\n\
+         From: Somebody <else@press.example>\r\nSubject: forwarded\r\nMIME-Version: 1.0\r\nContent-Type: text/html\r\n\r\n<html><body><i>look</i>{STOP}\r\n{0}\r\n</body></html>\r\n\
          --all--\r\nepilogue\r\n",
         pixel(OPEN)
     )
@@ -82,6 +82,30 @@ fn s14_on_marketing_a_part_that_nobody_sees_into_is_refused() {
     assert!(told.reply.contains("valid"), "{}", told.reply);
     assert!(told.copies.is_empty());
     assert_eq!(told.intent["groups"][0]["copy"], "rejected");
+    press.finish();
+}
+
+/// What is marked as a file to save is none of what a client shows by itself: it passes as it was, counted (DESIGN 4). A
+/// known limit, which the README names.
+#[test]
+fn d26_a_forwarded_letter_that_is_marked_as_a_file_passes_and_is_counted_out_of_scope() {
+    let press = Press::start(&format!("{FRANCE}{}", stream("requested", &own(&[A]))));
+    let marked = String::from_utf8(nested()).unwrap().replace(
+        "Content-Type: message/rfc822\r\n",
+        "Content-Type: message/rfc822\r\nContent-Disposition: attachment; filename=\"week.eml\"\r\n",
+    );
+    let told = press.deliver(&[OTTO], marked.as_bytes());
+    assert!(told.reply.starts_with("250 "), "{}", told.reply);
+    let copy = told.copy_to(OTTO).without_received();
+    let forwarded = marked.split_once("Subject: forwarded").unwrap().1;
+    assert!(copy.ends_with(forwarded.as_bytes()), "as it was");
+    assert_eq!(
+        told.intent["out_of_scope"],
+        serde_json::json!({ "attachment": 1 }),
+        "{}",
+        told.intent
+    );
+    assert_eq!(told.intent["findings"].as_array().unwrap().len(), 3);
     press.finish();
 }
 
