@@ -2,6 +2,8 @@
 //!
 //! It must never say more than the word says. A word it does not know is shown as it is.
 
+use crate::consent::profile::STRICTEST;
+
 /// Why a tracker may not stay, as the end of a sentence that begins with "because".
 pub(super) fn reason(word: &str) -> &str {
     match word {
@@ -64,6 +66,14 @@ pub(super) fn action(word: &str) -> &str {
         "held" => "not sent for now",
         "rejected" => "not sent",
         other => other,
+    }
+}
+
+/// Whose rules decided.
+pub(super) fn profile(word: &str) -> String {
+    match word {
+        STRICTEST => "the strictest of the country rules that are loaded".to_owned(),
+        other => format!("the country rules {other}"),
     }
 }
 

@@ -25,6 +25,7 @@ use crate::consent::record::{check_address, check_controller};
 use crate::ledger::read::{Body, Ledgers};
 use crate::pixel::Rules;
 use crate::register::{Keys, Register};
+use crate::relay::speaks::Speaks;
 use crate::relay::streams::Streams;
 use messages::{Message, Wanted};
 use person::Person;
@@ -95,6 +96,8 @@ struct Searched {
     controllers: Vec<String>,
     day: Option<Date>,
     message_id: bool,
+    /// Whether messages may name controllers that stand nowhere else.
+    named_by_messages: bool,
     /// What slowed it down.
     remarks: Vec<String>,
 }
@@ -171,6 +174,7 @@ impl Why {
             controllers,
             day: self.day,
             message_id: self.message_id.is_some(),
+            named_by_messages: self.controller.is_none() && names_its_own(config),
             remarks: ledgers
                 .iter()
                 .flat_map(|(_, ledger)| ledger.remarks())
@@ -198,6 +202,13 @@ impl Why {
             .filter_map(|stream| stream.controller.clone())
             .collect();
         controllers.insert(UNASSIGNED.to_owned());
+        for listener in &config.file.listeners {
+            if let Speaks::Listed(names) = &listener.controllers {
+                controllers.extend(names.iter().cloned());
+            }
+        }
+        let stated = config.file.controllers.iter();
+        controllers.extend(stated.map(|controller| controller.name.clone()));
         let heads = register.heads().map_err(failure)?;
         controllers.extend(heads.into_iter().map(|head| head.controller));
         Ok(controllers.into_iter().collect())
@@ -279,6 +290,14 @@ fn named(
         }
     }
     Ok(names)
+}
+
+/// Whether a listener takes the controller from the message.
+fn names_its_own(config: &Config) -> bool {
+    let listeners = config.file.listeners.iter();
+    listeners
+        .into_iter()
+        .any(|listener| listener.controllers == Speaks::Named)
 }
 
 /// A moment as people read it.

@@ -108,13 +108,13 @@ impl std::fmt::Debug for Person {
     }
 }
 
+/// Inside the caller's read transaction.
 pub(super) fn history(
     connection: &Connection,
     keys: &Keys,
     controller: &str,
     identity: &Identity,
 ) -> Result<History, RegisterError> {
-    let snapshot = connection.unchecked_transaction()?;
     let Some(person) = people::find(connection, identity)? else {
         return Ok(History {
             subject: identity.current(),
@@ -132,7 +132,6 @@ pub(super) fn history(
         .iter()
         .map(|gap| gone(connection, person.controller, gap))
         .collect::<Result<_, _>>()?;
-    snapshot.finish()?;
     let (changes, contacts) = apart(told);
     Ok(History {
         subject: identity.current(),

@@ -52,7 +52,7 @@ use readers::Readers;
 /// The most subjects one look-up may ask for; a message has 1,000 recipients at most.
 pub const LOOKUP_SUBJECTS_MAX: usize = 10_000;
 
-/// How often one write is begun anew because the keys were rotated under it.
+/// How often one write or question is begun anew because the keys were rotated under it.
 const KEYS_FOLLOWED_MAX: usize = 3;
 
 /// An open register.
@@ -234,9 +234,9 @@ impl Register {
     /// # Errors
     /// When the register cannot be read.
     pub fn get(&self, controller: &str, address: &str) -> Result<Standing, RegisterError> {
-        let reading = self.database.open_for_reading()?;
-        let identity = self.keys().identity(controller, address);
-        rows::standing(&reading.connection, &identity)
+        self.about(controller, address, |connection, _, identity| {
+            rows::standing(connection, identity)
+        })
     }
 
     /// Everything recorded of one person, oldest receipt first, with the address as it was given: for the operator's
@@ -245,9 +245,9 @@ impl Register {
     /// # Errors
     /// When the register cannot be read or the address does not open.
     pub fn history(&self, controller: &str, address: &str) -> Result<History, RegisterError> {
-        let reading = self.database.open_for_reading()?;
-        let identity = self.keys().identity(controller, address);
-        history::history(&reading.connection, &self.keys(), controller, &identity)
+        self.about(controller, address, |connection, keys, identity| {
+            history::history(connection, keys, controller, identity)
+        })
     }
 
     /// The record of this name, whatever is left of it. Blocks.
@@ -263,9 +263,7 @@ impl Register {
     /// # Errors
     /// When the register cannot be read or a record does not open.
     pub fn defence(&self, controller: &str, address: &str) -> Result<Vec<Defence>, RegisterError> {
-        let reading = self.database.open_for_reading()?;
-        let identity = self.keys().identity(controller, address);
-        erase::defence(&reading.connection, &self.keys(), &identity)
+        self.about(controller, address, erase::defence)
     }
 
     /// Shows every living person, of one controller or of all, as of one moment, until `show` breaks off. Blocks.
@@ -297,6 +295,32 @@ impl Register {
     pub fn verify(&self, heads: &[Head]) -> Result<Verified, RegisterError> {
         let reading = self.database.open_for_reading()?;
         verify::verify(&reading.connection, &self.keys(), heads)
+    }
+
+    /// Reads about one person, as of one moment: a rotation that carries them over meanwhile does not hide them.
+    fn about<T>(
+        &self,
+        controller: &str,
+        address: &str,
+        work: impl Fn(&rusqlite::Connection, &Keys, &Identity) -> Result<T, RegisterError>,
+    ) -> Result<T, RegisterError> {
+        let mut reading = self.database.open_for_reading()?;
+        let mut result = Err(RegisterError::KeysRotated);
+        for _ in 0..KEYS_FOLLOWED_MAX {
+            if !matches!(result, Err(RegisterError::KeysRotated)) {
+                break;
+            }
+            let keys = self.keys();
+            let identity = keys.identity(controller, address);
+            let snapshot = reading.connection.transaction()?;
+            result = self
+                .database
+                .keys
+                .check_lookup(&snapshot, identity.generation())
+                .and_then(|()| work(&snapshot, &keys, &identity));
+            snapshot.finish()?;
+        }
+        result
     }
 
     fn write<T>(

@@ -88,6 +88,13 @@ fn word(word: &str) -> String {
     let put_away = match shape.as_str() {
         "0000-00-00" if core != "2026-05-02" => "DAY",
         "00:00:00" if core != "09:14:00" => "TIME",
+        // An import and its row.
+        _ if core
+            .split_once(':')
+            .is_some_and(|(name, _)| name.len() == 32 && hex(name)) =>
+        {
+            "SOURCE"
+        }
         _ if core.len() >= 32 && hex(core) && !core.starts_with("3f0a377b") => "HEX",
         _ if is_id && digits > 0 => "ID",
         _ => return word.to_owned(),

@@ -158,14 +158,6 @@ pub(super) fn kept(paper: &mut Paper, total: &Tally) {
             counted(legacy, "tracker was", "trackers were")
         ));
     }
-    let profiles = total.each(Measure::Profiles).map(|(words, count)| {
-        format!(
-            "rules of {}: {}",
-            words.join(" "),
-            counted(count, "copy", "copies")
-        )
-    });
-    paper.list(profiles);
 }
 
 pub(super) fn copies(paper: &mut Paper, total: &Tally) {
@@ -186,6 +178,14 @@ pub(super) fn copies(paper: &mut Paper, total: &Tally) {
         number(total.sum(Measure::Recipients)),
     ]);
     paper.table(&["copy", "because", "copies"], rows);
+    let profiles = total.each(Measure::Profiles).map(|(words, count)| {
+        format!(
+            "decided under {}: {}",
+            plain::profile(&words.join(" ")),
+            counted(count, "copy", "copies")
+        )
+    });
+    paper.list(profiles);
     let shadowed = total.sum(Measure::ShadowCopies);
     if shadowed > 0 {
         paper.sentence(format!(

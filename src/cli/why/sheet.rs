@@ -234,7 +234,8 @@ fn copy(text: &mut String, attempt: &Attempt) {
         wrap(text, &line, "  ", "    ");
     }
     if let Some(profile) = &attempt.profile {
-        let _ = writeln!(text, "  Decided under the rules of {profile}.");
+        let line = format!("Decided under {} [{profile}].", plain::profile(profile));
+        wrap(text, &line, "  ", "    ");
     }
     for stop in &attempt.stops {
         let _ = writeln!(text, "  The operator's stop {stop} was on.");
@@ -285,7 +286,7 @@ fn searched(text: &mut String, told: &Told) {
     for remark in &searched.remarks {
         wrap(text, remark, "  ", "    ");
     }
-    if told.messages.is_empty() {
+    if told.messages.is_empty() || searched.named_by_messages {
         let line = "Mail of a controller who is not listed here is found with --controller NAME.";
         wrap(text, line, "  ", "    ");
     }
