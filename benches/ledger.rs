@@ -123,7 +123,7 @@ fn id(number: u64) -> String {
     format!("19c2{:08x}-{}", number, hash("id", number, 12))
 }
 
-fn intent(number: u64, keeps: bool) -> Intent {
+fn findings(number: u64) -> Vec<Finding> {
     let finding = |n: u32, host: &str, url: String, rule: &str, purposes: &[&str]| Finding {
         n,
         part: "1.2".to_owned(),
@@ -137,6 +137,26 @@ fn intent(number: u64, keeps: bool) -> Intent {
         purposes: purposes.iter().map(ToString::to_string).collect(),
         partner: None,
     };
+    vec![
+        finding(
+            0,
+            "open.esp.example",
+            hash("open", number, 32),
+            "esp-open",
+            &["campaign_performance"],
+        ),
+        finding(1, "ads.example", hash("ad", 0, 32), "ads-view", &[]),
+        finding(
+            2,
+            "click.esp.example",
+            hash("second", number, 32),
+            "esp-open",
+            &["campaign_performance"],
+        ),
+    ]
+}
+
+fn intent(number: u64, keeps: bool) -> Intent {
     let stripped = |finding: u32, reason: &str| Decision {
         finding,
         action: "stripped".to_owned(),
@@ -169,23 +189,7 @@ fn intent(number: u64, keeps: bool) -> Intent {
             ..Enforcement::default()
         },
         looked_up_at: Some(jiff::Timestamp::now()),
-        findings: vec![
-            finding(
-                0,
-                "open.esp.example",
-                hash("open", number, 32),
-                "esp-open",
-                &["campaign_performance"],
-            ),
-            finding(1, "ads.example", hash("ad", 0, 32), "ads-view", &[]),
-            finding(
-                2,
-                "click.esp.example",
-                hash("second", number, 32),
-                "esp-open",
-                &["campaign_performance"],
-            ),
-        ],
+        findings: findings(number),
         groups: vec![Group {
             subjects: vec![hash("subject", number, 32)],
             copy: "stripped".to_owned(),
