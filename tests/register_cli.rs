@@ -232,3 +232,47 @@ fn expire_counts_first_and_takes_its_periods_from_the_configuration() {
     assert_eq!(ended.code, CONFIG);
     assert!(ended.err.contains("claims_days"), "{ended:?}");
 }
+
+#[test]
+fn every_field_of_a_form_can_be_said_and_is_shown() {
+    let desk = Desk::new("[law]\nprofiles = [\"it-2026\"]\n");
+    let said = "set --to reader@example.net --state granted --purposes campaign_performance --at 2026-05-02T09:14:00Z \
+                --channel form --wording-version v1 --wording-sha256 SHA --collector agency --language fr \
+                --affirmative-act ticked --notice n1 --controller-list l3 --controller-shown ads --controller-shown cdp \
+                --evidence-sha256 SHA --scope pixel_only"
+        .replace("SHA", SHA256);
+    let ended = desk.run(&said.split_ascii_whitespace().collect::<Vec<_>>());
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let history: Value = serde_json::from_str(&desk.run(&["history", "--to", READER]).out).unwrap();
+    let change = &history["changes"][0];
+    for (field, value) in [
+        ("collector", "agency"),
+        ("language", "fr"),
+        ("affirmative_act", "ticked"),
+        ("notice", "n1"),
+        ("controller_list", "l3"),
+        ("evidence_sha256", SHA256),
+        ("scope", "pixel_only"),
+    ] {
+        assert_eq!(change[field], value, "{change}");
+    }
+    assert_eq!(
+        change["controllers_shown"],
+        serde_json::json!(["ads", "cdp"])
+    );
+    let ended = desk.run(&[
+        "set",
+        "--to",
+        READER,
+        "--state",
+        "granted",
+        "--scope",
+        "everything",
+    ]);
+    assert_eq!(ended.code, USAGE);
+    assert!(ended.err.contains("--scope"), "{ended:?}");
+    // The wait after a no is that of the configured profiles; Italy's states none.
+    desk.run(&["set", "--to", READER, "--state", "refused"]);
+    let ended = desk.run(&["get", "--to", READER]);
+    assert!(!ended.out.contains("asked again"), "{ended:?}");
+}

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use super::serve::read;
 use super::{Exit, Failure, Whom, say};
 use crate::consent::record::check_address;
-use crate::consent::{Law, Profiles, Standing, next_ask_after};
+use crate::consent::{Law, Standing, next_ask_after};
 use crate::register::keys::Keys;
 use crate::register::{Register, RegisterError};
 
@@ -63,7 +63,10 @@ pub(in crate::cli) fn run(config: Option<PathBuf>, command: Command) -> Result<(
             let standing = register
                 .get(&whom.controller, &whom.address)
                 .map_err(failure)?;
-            say(&shown(&standing)?)
+            let lawbook = config.file.lawbook();
+            let lawbook = lawbook.map_err(|what| Failure::new(Exit::Config, what))?;
+            let law = lawbook.law(&whom.controller, Timestamp::now());
+            say(&shown(&standing, &law))
         }
         Command::Verify(verify) => verify::run(&register, &verify),
         Command::Erase(erase) => erase::run(&register, &erase),
@@ -98,14 +101,18 @@ fn standing(standing: &Standing) -> String {
     for purpose in standing.claims() {
         let _ = writeln!(text, "{purpose}: claimed without proof");
     }
-    if text.is_empty() {
+    if text.is_empty() && standing.contact.is_empty() {
         text.push_str("nothing is recorded: every tracker is stripped\n");
+    } else if text.is_empty() {
+        text.push_str(
+            "nothing is recorded of what the person wants: stripped, where no legacy rule holds\n",
+        );
     }
     text
 }
 
 /// The same with what is known of the address and when the person may be asked again.
-fn shown(standing: &Standing) -> Result<String, Failure> {
+fn shown(standing: &Standing, law: &Law<'_>) -> String {
     let mut text = self::standing(standing);
     let facts = &standing.contact;
     if let Some((at, record)) = &facts.collected {
@@ -126,17 +133,10 @@ fn shown(standing: &Standing) -> Result<String, Failure> {
     if let Some(kind) = facts.address_kind {
         let _ = writeln!(text, "address of kind {kind}");
     }
-    let profiles = Profiles::built_in().map_err(|error| Failure::new(Exit::Unavailable, error))?;
-    let law = Law {
-        profiles: &profiles,
-        country_default: None,
-        now: Timestamp::now(),
-        grant_age_max: None,
-    };
-    if let Some(at) = next_ask_after(standing, &law) {
+    if let Some(at) = next_ask_after(standing, law) {
         let _ = writeln!(text, "may be asked again after {at}");
     }
-    Ok(text)
+    text
 }
 
 /// What a register's error means for the exit code, in every command that opens one.

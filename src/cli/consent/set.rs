@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{failure, standing};
 use crate::cli::{Exit, Failure, Whom, say};
 use crate::consent::record::Assertion;
-use crate::consent::{ChangeKind, Form, Purpose};
+use crate::consent::{ChangeKind, Form, Purpose, hex};
 use crate::register::{Recorded, Register, Row, RowEntry};
 
 /// `pixelgate consent set`.
@@ -34,6 +34,56 @@ pub(in crate::cli) struct Set {
     /// SHA-256 of those words, hex
     #[arg(long)]
     wording_sha256: Option<String>,
+    /// Who collected it
+    #[arg(long)]
+    collector: Option<String>,
+    /// Language of the words, e.g. fr
+    #[arg(long)]
+    language: Option<String>,
+    /// What the person did to say yes
+    #[arg(long)]
+    affirmative_act: Option<String>,
+    /// Version of the privacy notice
+    #[arg(long)]
+    notice: Option<String>,
+    /// Version of the list of partners that was shown
+    #[arg(long)]
+    controller_list: Option<String>,
+    /// One name on that list; once for each
+    #[arg(long = "controller-shown", value_name = "NAME")]
+    controllers_shown: Vec<String>,
+    /// SHA-256 of a picture or of the code of the form, hex
+    #[arg(long)]
+    evidence_sha256: Option<String>,
+    /// pixel_only or combined_personalised
+    #[arg(long)]
+    scope: Option<String>,
+}
+
+impl Set {
+    fn form(&self) -> Result<Form, Failure> {
+        let usage = |what: String| Failure::new(Exit::Usage, what);
+        let digest = |option: &str, digits: &Option<String>| {
+            let read = |digits: &String| {
+                hex::read(digits).ok_or_else(|| usage(format!("--{option}: not 64 hex digits")))
+            };
+            digits.as_ref().map(read).transpose()
+        };
+        let scope = self.scope.as_deref().map(str::parse).transpose();
+        Ok(Form {
+            channel: self.channel.clone(),
+            collector: self.collector.clone(),
+            wording_version: self.wording_version.clone(),
+            wording_sha256: digest("wording-sha256", &self.wording_sha256)?,
+            language: self.language.clone(),
+            affirmative_act: self.affirmative_act.clone(),
+            notice: self.notice.clone(),
+            controller_list: self.controller_list.clone(),
+            controllers_shown: self.controllers_shown.iter().cloned().collect(),
+            evidence_sha256: digest("evidence-sha256", &self.evidence_sha256)?,
+            scope: scope.map_err(|error| usage(format!("--scope: {error}")))?,
+        })
+    }
 }
 
 pub(super) fn run(register: &Register, set: &Set) -> Result<(), Failure> {
@@ -62,22 +112,10 @@ pub(super) fn run(register: &Register, set: &Set) -> Result<(), Failure> {
     // The same content is the same record: a restriction without its moment, said again after a newer grant, would change
     // nothing. So what is said here happened now.
     let at = at.or((kind != ChangeKind::Granted).then_some(now));
-    let wording_sha256 = set
-        .wording_sha256
-        .as_deref()
-        .map(|hex| {
-            digest(hex).ok_or_else(|| data("--wording-sha256: not 64 hex digits".to_owned()))
-        })
-        .transpose()?;
     let assertion = Assertion {
         purposes,
         at,
-        form: Form {
-            channel: set.channel.clone(),
-            wording_version: set.wording_version.clone(),
-            wording_sha256,
-            ..Form::default()
-        },
+        form: set.form()?,
         ..Assertion::new(kind)
     };
     let missing = (kind == ChangeKind::Granted)
@@ -104,15 +142,4 @@ pub(super) fn run(register: &Register, set: &Set) -> Result<(), Failure> {
             .get(&set.whom.controller, &set.whom.address)
             .map_err(failure)?,
     ))
-}
-
-fn digest(hex: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if hex.len() != 64 || !hex.is_ascii() {
-        return None;
-    }
-    for (octet, pair) in digest.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        *octet = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(digest)
 }
