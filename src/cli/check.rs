@@ -11,6 +11,7 @@ use crate::config::File;
 use crate::pixel::Rules;
 use crate::relay::settings::{Stream, WithdrawalLink};
 use crate::relay::speaks::{FIELD, Speaks};
+use crate::smtp::Protocol;
 
 pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
     let config = read(config)?;
@@ -35,9 +36,12 @@ fn describe(text: &mut String, file: &File) {
             .collect();
         let _ = writeln!(
             text,
-            "listener {} ({:?}), mail taken from {}",
+            "listener {} ({}), mail taken from {}",
             listener.address,
-            listener.protocol,
+            match listener.protocol {
+                Protocol::Smtp => "smtp",
+                Protocol::Lmtp => "lmtp",
+            },
             networks.join(", ")
         );
     }

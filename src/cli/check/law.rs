@@ -22,11 +22,22 @@ pub(super) fn describe(text: &mut String, lawbook: &Lawbook) {
             profile.name, profile.effective, profile.title
         );
         for (rule, what, source, verified_on) in rules(profile) {
+            let _ = writeln!(text, "  {rule}: {what}");
             let verified = match verified_on {
-                Some(day) => format!("verified on {day}"),
-                None => "not verified by a person: the primary text was not read".to_owned(),
+                Some(day) => format!("; verified on {day}"),
+                None => String::new(),
             };
-            let _ = writeln!(text, "  {rule}: {what} [{source}; {verified}]");
+            let _ = writeln!(text, "    by: {source}{verified}");
+        }
+        let unread = rules(profile)
+            .iter()
+            .filter(|rule| rule.3.is_none())
+            .count();
+        if unread > 0 {
+            let _ = writeln!(
+                text,
+                "  {unread} rules not verified by a person: the primary text was not read"
+            );
         }
     }
     if let Some(age) = lawbook.grant_age_max {
