@@ -18,6 +18,10 @@ const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 2;
 /// `pxgt`, so that `file` and we can tell whose database it is.
 const APPLICATION_ID: i64 = 0x7078_6774;
+/// What a writer may keep of the file in memory, in KiB; used up by imports only.
+const WRITE_CACHE_KIB: i64 = 64 * 1024;
+/// How long the write-ahead log grows before it is carried over, in pages of 4 KiB.
+const WRITE_LOG_PAGES: i64 = 8_192;
 /// Statements kept ready on each connection.
 const STATEMENTS_MAX: usize = 32;
 
@@ -110,6 +114,10 @@ impl Database {
         let connection = &writing.connection;
         self.use_wal(connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // Subjects and names of records are hashes: a batch touches pages all over the file. With the default cache every
+        // one of them was read again, with the default log every batch was carried over by itself.
+        connection.pragma_update(None, "cache_size", -WRITE_CACHE_KIB)?;
+        connection.pragma_update(None, "wal_autocheckpoint", WRITE_LOG_PAGES)?;
         connection.pragma_update(None, "foreign_keys", true)?;
         // What is taken out (a sealed address after erasure) is overwritten, not left in free pages.
         connection.pragma_update(None, "secure_delete", true)?;
