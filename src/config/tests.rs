@@ -371,3 +371,52 @@ fn a_withdrawal_link_says_where_it_leads() {
         remarks(&stream(right));
     }
 }
+
+/// Of two entries about one host only one was asked, and a pattern that matches nothing left its tracker to `*`.
+#[test]
+fn one_entry_names_a_host_and_every_pattern_can_match() {
+    let two = |hosts: &str, others: &str| {
+        let more =
+            format!("[[stream.tracker]]\nhosts = [{others}]\npurposes = [\"fraud_detection\"]\n");
+        let one = tracked(
+            "",
+            "controller = \"c\"",
+            "marketing",
+            hosts,
+            "\"campaign_performance\"",
+        );
+        complaint(&format!("{one}{more}"))
+    };
+    for (one, other) in [
+        ("t.example", "\"t.example\""),
+        ("t.example", "\"a.example\", \"T.Example.\""),
+        ("*.t.example", "\"*.T.example\""),
+        ("b\u{fc}cher.example", "\"xn--bcher-kva.example\""),
+        ("*", "\"*\""),
+    ] {
+        let said = two(one, other);
+        assert!(
+            said.contains("two [[stream.tracker]]"),
+            "{one} {other}: {said}"
+        );
+    }
+    for wrong in [
+        "*t.example",
+        "t.*",
+        "t.example:443",
+        " t.example",
+        "u@t.example",
+        "*.",
+        "[::1]",
+        "t\\\\x",
+    ] {
+        let said = complaint(&tracked(
+            "",
+            "controller = \"c\"",
+            "marketing",
+            wrong,
+            "\"campaign_performance\"",
+        ));
+        assert!(said.contains("host names"), "{wrong}: {said}");
+    }
+}
