@@ -192,6 +192,9 @@ fn only_one_bare_address_is_an_address() {
         ("a b@example.net", AddressProblem::Strange),
         ("a@b@example.net", AddressProblem::Strange),
         ("a\0@example.net", AddressProblem::Control),
+        ("\u{feff}a@example.net", AddressProblem::Control),
+        ("a\u{200b}@example.net", AddressProblem::Control),
+        ("a@example\u{ad}.net", AddressProblem::Control),
     ] {
         assert_eq!(check_address(bad), Err(problem), "{bad}");
     }
