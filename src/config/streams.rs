@@ -119,7 +119,11 @@ fn names_a_host(prefix: &str) -> bool {
     let rest = ["https://", "http://"]
         .iter()
         .find_map(|scheme| prefix.strip_prefix(scheme));
-    rest.is_some_and(|rest| rest.find('/').is_some_and(|host| host > 0))
+    let host = rest.and_then(|rest| rest.split_once('/'));
+    host.is_some_and(|(host, _)| {
+        let strange = |c: char| c.is_whitespace() || c.is_control() || "@\\?#".contains(c);
+        !host.is_empty() && !host.contains(strange)
+    })
 }
 
 fn check_trackers(source: &Source<'_>, index: usize, stream: &Stream) -> Result<(), ConfigError> {
@@ -300,6 +304,14 @@ pub(super) fn remarks(stream: &Stream, today: Date, remarks: &mut Vec<String>) {
     if stream.trackers.iter().any(hosts) {
         remarks.push(format!(
             "stream `{name}` declares the host \"*\": every tracker in its mail counts as declared"
+        ));
+    }
+    if let Some(WithdrawalLink::Checked(link)) = &stream.withdrawal_link
+        && link.url_prefix.split('/').skip(3).all(str::is_empty)
+    {
+        remarks.push(format!(
+            "stream `{name}`: every link that begins with {} counts as the one to withdraw; name its path",
+            link.url_prefix
         ));
     }
     if stream.kind == StreamKind::ConsentRequest {

@@ -363,12 +363,20 @@ fn a_withdrawal_link_says_where_it_leads() {
         "https:///privacy",
         "https://www.example.com",
         "mailto:a@b",
+        "https://www.example.com@evil.example/privacy/",
+        "https://evil.example\\\\@www.example.com/",
+        "https://www.example.com?x/privacy/",
     ] {
         let text = complaint(&stream(wrong));
         assert!(text.contains("does not say where a link leads"), "{text}");
     }
-    for right in ["https://www.example.com/", "http://x/y"] {
-        remarks(&stream(right));
+    for (right, any) in [
+        ("https://www.example.com/", true),
+        ("http://x/y", false),
+        ("https://x/#/out", false),
+    ] {
+        let said = remarks(&stream(right)).join("\n");
+        assert_eq!(said.contains("name its path"), any, "{right}: {said}");
     }
 }
 

@@ -301,6 +301,9 @@ fn exactness(pattern: &str, host: &str) -> Option<usize> {
     (*plain_host(pattern) == *host).then_some(usize::MAX)
 }
 
+/// Longest host that is brought into its one spelling, in octets: four for each that a name may have (RFC 1035 2.3.4).
+const HOST_OCTETS: usize = 1024;
+
 /// The one spelling of a host by which it is compared: A-labels (RFC 5890), lower case, no final dot (RFC 1034 3.1). A host
 /// in another spelling than the operator's would fall to the entry for `*`, which may ask for less.
 pub fn plain_host(host: &str) -> Cow<'_, str> {
@@ -309,10 +312,10 @@ pub fn plain_host(host: &str) -> Cow<'_, str> {
     if host.bytes().all(is_plain) {
         return Cow::Borrowed(host);
     }
-    match idna::domain_to_ascii(host) {
-        Ok(labels) => Cow::Owned(labels),
-        Err(_) => Cow::Owned(host.to_lowercase()),
-    }
+    let labels = (host.len() <= HOST_OCTETS)
+        .then(|| idna::domain_to_ascii(host).ok())
+        .flatten();
+    Cow::Owned(labels.unwrap_or_else(|| host.to_lowercase()))
 }
 
 fn ends_with_label(host: &str, suffix: &str) -> bool {
