@@ -3,6 +3,8 @@
 //! Knows settings, never a message. The first problem ends the reading, named with line, key and repair; what is lawful and
 //! odd is a remark.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 
 use super::error::{ConfigError, Source, Step};
@@ -10,6 +12,7 @@ use super::file::File;
 use crate::consent::{Purpose, StreamKind};
 use crate::relay::settings::{Enforcement, Stream, Tracker, WithdrawalLink};
 use crate::relay::speaks::{Speaks, is_name};
+use crate::relay::streams::plain_host;
 use crate::server::ListenerSettings;
 
 /// Longest name of a partner, in octets: every finding of theirs says it in the ledger.
@@ -116,12 +119,19 @@ fn names_a_host(prefix: &str) -> bool {
     let rest = ["https://", "http://"]
         .iter()
         .find_map(|scheme| prefix.strip_prefix(scheme));
-    rest.is_some_and(|rest| rest.find('/').is_some_and(|host| host > 0))
+    let host = rest.and_then(|rest| rest.split_once('/'));
+    host.is_some_and(|(host, _)| {
+        let strange = |c: char| c.is_whitespace() || c.is_control() || "@\\?#".contains(c);
+        !host.is_empty() && !host.contains(strange)
+    })
 }
 
 fn check_trackers(source: &Source<'_>, index: usize, stream: &Stream) -> Result<(), ConfigError> {
+    let mut declared = BTreeSet::new();
     for (number, tracker) in stream.trackers.iter().enumerate() {
-        let Some((key, what, repair)) = contradiction(stream.kind, tracker) else {
+        let wrong =
+            contradiction(stream.kind, tracker).or_else(|| declared_twice(&mut declared, tracker));
+        let Some((key, what, repair)) = wrong else {
             continue;
         };
         let at = [
@@ -136,13 +146,39 @@ fn check_trackers(source: &Source<'_>, index: usize, stream: &Stream) -> Result<
     Ok(())
 }
 
+/// Two entries about one host: its trackers are told apart by nothing else, and only one of the two would be asked.
+fn declared_twice(
+    declared: &mut BTreeSet<String>,
+    tracker: &Tracker,
+) -> Option<(&'static str, String, &'static str)> {
+    let hosts: BTreeSet<String> = tracker
+        .hosts
+        .iter()
+        .map(|host| plain_host(host).into_owned())
+        .collect();
+    if let Some(twice) = hosts.intersection(declared).next() {
+        let what = format!("`{twice}` stands in two [[stream.tracker]] of one stream");
+        let repair = "write one entry that names every purpose of that host";
+        return Some(("hosts", what, repair));
+    }
+    declared.extend(hosts);
+    None
+}
+
+/// Whether a pattern can name a host: what never matches would leave its trackers to the entry for `*`.
+fn is_host(pattern: &str) -> bool {
+    let name = pattern.strip_prefix("*.").unwrap_or(pattern);
+    let literal = name.parse::<std::net::Ipv6Addr>().is_ok();
+    let strange = |c: char| c.is_whitespace() || c.is_control() || "/\\:@*?#[]".contains(c);
+    pattern == "*" || literal || !(name.trim_matches('.').is_empty() || name.contains(strange))
+}
+
 /// What one tracker may not say on this kind of stream: the key, what is wrong, and the repair.
 fn contradiction(
     kind: StreamKind,
     tracker: &Tracker,
 ) -> Option<(&'static str, String, &'static str)> {
-    let is_host = |host: &String| !host.is_empty() && !host.contains('/');
-    if tracker.hosts.is_empty() || !tracker.hosts.iter().all(is_host) {
+    if tracker.hosts.is_empty() || !tracker.hosts.iter().all(|host| is_host(host)) {
         let repair = "write \"open.example.com\", \"*.example.com\" or \"*\"";
         return Some(("hosts", "hosts has to name host names".to_owned(), repair));
     }
@@ -268,6 +304,14 @@ pub(super) fn remarks(stream: &Stream, today: Date, remarks: &mut Vec<String>) {
     if stream.trackers.iter().any(hosts) {
         remarks.push(format!(
             "stream `{name}` declares the host \"*\": every tracker in its mail counts as declared"
+        ));
+    }
+    if let Some(WithdrawalLink::Checked(link)) = &stream.withdrawal_link
+        && link.url_prefix.split('/').skip(3).all(str::is_empty)
+    {
+        remarks.push(format!(
+            "stream `{name}`: every link that begins with {} counts as the one to withdraw; name its path",
+            link.url_prefix
         ));
     }
     if stream.kind == StreamKind::ConsentRequest {

@@ -363,11 +363,68 @@ fn a_withdrawal_link_says_where_it_leads() {
         "https:///privacy",
         "https://www.example.com",
         "mailto:a@b",
+        "https://www.example.com@evil.example/privacy/",
+        "https://evil.example\\\\@www.example.com/",
+        "https://www.example.com?x/privacy/",
     ] {
         let text = complaint(&stream(wrong));
         assert!(text.contains("does not say where a link leads"), "{text}");
     }
-    for right in ["https://www.example.com/", "http://x/y"] {
-        remarks(&stream(right));
+    for (right, any) in [
+        ("https://www.example.com/", true),
+        ("http://x/y", false),
+        ("https://x/#/out", false),
+    ] {
+        let said = remarks(&stream(right)).join("\n");
+        assert_eq!(said.contains("name its path"), any, "{right}: {said}");
+    }
+}
+
+/// Of two entries about one host only one was asked, and a pattern that matches nothing left its tracker to `*`.
+#[test]
+fn one_entry_names_a_host_and_every_pattern_can_match() {
+    let two = |hosts: &str, others: &str| {
+        let more =
+            format!("[[stream.tracker]]\nhosts = [{others}]\npurposes = [\"fraud_detection\"]\n");
+        let one = tracked(
+            "",
+            "controller = \"c\"",
+            "marketing",
+            hosts,
+            "\"campaign_performance\"",
+        );
+        complaint(&format!("{one}{more}"))
+    };
+    for (one, other) in [
+        ("t.example", "\"t.example\""),
+        ("t.example", "\"a.example\", \"T.Example.\""),
+        ("*.t.example", "\"*.T.example\""),
+        ("b\u{fc}cher.example", "\"xn--bcher-kva.example\""),
+        ("*", "\"*\""),
+    ] {
+        let said = two(one, other);
+        assert!(
+            said.contains("two [[stream.tracker]]"),
+            "{one} {other}: {said}"
+        );
+    }
+    for wrong in [
+        "*t.example",
+        "t.*",
+        "t.example:443",
+        " t.example",
+        "u@t.example",
+        "*.",
+        "[::1]",
+        "t\\\\x",
+    ] {
+        let said = complaint(&tracked(
+            "",
+            "controller = \"c\"",
+            "marketing",
+            wrong,
+            "\"campaign_performance\"",
+        ));
+        assert!(said.contains("host names"), "{wrong}: {said}");
     }
 }

@@ -122,10 +122,7 @@ pub fn permit(
     stream: &StreamFacts,
     law: &Law<'_>,
 ) -> Permit {
-    let country = standing.contact.country().or(law.country_default);
-    // Records that name two countries leave it open, whatever the controller vouches for.
-    let country = country.filter(|_| standing.contact.countries.len() <= 1);
-    let profiles = law.profiles.for_country(country);
+    let profiles = of_the_person(standing, law);
     let name = match profiles.as_slice() {
         [only] => only.name.clone(),
         _ => STRICTEST.to_owned(),
@@ -144,8 +141,7 @@ pub fn permit(
         };
         match question.answer() {
             Ok((ground, records)) => {
-                // Of several grounds the one that says most about what was not asked for.
-                basis = basis.max(Some(ground));
+                basis = Some(basis.map_or(ground, |known: Basis| known.and(ground)));
                 proofs.extend(records);
             }
             // A profile that only waits for the gate does not speak for one that says no.
@@ -165,6 +161,14 @@ pub fn permit(
         // No profile at all, which cannot be loaded.
         None => stripped((Reason::NoConsent, None), name),
     }
+}
+
+/// The profiles that decide for this person.
+fn of_the_person<'a>(standing: &Standing, law: &Law<'a>) -> Vec<&'a Profile> {
+    let country = standing.contact.country().or(law.country_default);
+    // Records that name two countries leave it open, whatever the controller vouches for.
+    let country = country.filter(|_| standing.contact.countries.len() <= 1);
+    law.profiles.for_country(country)
 }
 
 fn stripped((reason, record): No, profile: String) -> Permit {
@@ -369,9 +373,7 @@ pub fn next_ask_after(standing: &Standing, law: &Law<'_>) -> Option<Timestamp> {
         })
         .map(|(_, entry)| entry.at)
         .max()?;
-    let country = standing.contact.country().or(law.country_default);
-    let profiles = law.profiles.for_country(country);
-    let months = profiles
+    let months = of_the_person(standing, law)
         .iter()
         .filter_map(|profile| profile.ask_again.as_ref())
         .map(|rule| i64::from(rule.after_months))

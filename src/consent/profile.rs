@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::contact::ContactFacts;
 use super::purpose::Purpose;
-use super::record::ProofId;
+use super::record::{ProofId, is_ahead};
 use super::stream::StreamKind;
 use super::words::words;
 
@@ -294,7 +294,9 @@ impl Profile {
                 return None;
             }
             let informed = contact.informed.iter().find(|informed| {
+                // By a clock that was set back, who is told tomorrow has not been told.
                 (rule.informed_from..=rule.informed_until).contains(&day(informed.at))
+                    && !is_ahead(informed.at, now)
                     && informed.purposes.is_superset(purposes)
             })?;
             Some([collected, informed.record])
@@ -362,15 +364,16 @@ impl Profiles {
         &self.loaded
     }
 
-    /// Those that decide for a person of this country: the country's own; where it has none, or is not known, all of them
-    /// have to agree, which is at least as strict as the strictest (law.md Q11).
+    /// Those that decide for a person of this country: all of the country's own, whichever is named first; where it has
+    /// none, or is not known, all of them have to agree, which is at least as strict as the strictest (law.md Q11).
     pub fn for_country(&self, country: Option<&str>) -> Vec<&Profile> {
-        let own = country.and_then(|country| {
-            self.loaded
-                .iter()
-                .find(|profile| profile.countries.contains(country))
-        });
-        own.map_or_else(|| self.loaded.iter().collect(), |own| vec![own])
+        let is_own =
+            |profile: &&Profile| country.is_some_and(|country| profile.countries.contains(country));
+        let own: Vec<&Profile> = self.loaded.iter().filter(is_own).collect();
+        match own.is_empty() {
+            true => self.loaded.iter().collect(),
+            false => own,
+        }
     }
 }
 

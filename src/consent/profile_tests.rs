@@ -161,6 +161,30 @@ fn a_country_has_its_own_profile_and_the_unknown_has_all() {
     assert_eq!(names(None).len(), 3);
 }
 
+/// The first of two profiles for one country decided alone, so that the order of a list was law.
+#[test]
+fn every_profile_of_a_country_decides() {
+    let (_, text) = BUILT_IN[0];
+    let later = text.replace("name = \"fr-2026\"", "name = \"fr-2027\"");
+    let later = Profile::read("fr-2027", &later).unwrap();
+    let both = Profiles::new(vec![named("fr-2026"), later, named("it-2026")], &[]).unwrap();
+    let names: Vec<&str> = both
+        .for_country(Some("FR"))
+        .iter()
+        .map(|profile| profile.name.as_str())
+        .collect();
+    assert_eq!(names, ["fr-2026", "fr-2027"]);
+}
+
+#[test]
+fn by_a_clock_that_was_set_back_nobody_was_told_yet() {
+    let fr = named("fr-2026");
+    let contact = facts("2025-09-01T08:00:00Z", "2026-06-10T08:00:00Z", &[P1]);
+    let on = |now: &str| fr.legacy(&contact, &[P1].into(), now.parse().unwrap());
+    assert!(on("2026-06-10T07:56:00Z").is_some());
+    assert!(on("2026-06-10T07:54:00Z").is_none());
+}
+
 #[test]
 fn what_is_off_is_switched_on_by_name_only() {
     let fr = || vec![named("fr-2026")];

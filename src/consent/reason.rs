@@ -97,6 +97,19 @@ pub enum Basis {
     Exempt(Purpose),
 }
 
+impl Basis {
+    /// The ground of what several have to permit: an exemption says nothing where another of them rests on records; of
+    /// records those that say most about what was not asked for.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Exempt(_), records @ (Self::Consent | Self::LegacyNoObjection)) => records,
+            (records @ (Self::Consent | Self::LegacyNoObjection), Self::Exempt(_)) => records,
+            (one, other) => one.max(other),
+        }
+    }
+}
+
 impl fmt::Display for Basis {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -244,7 +244,8 @@ impl Change {
         self.said.is_proven()
     }
 
-    /// From when it counts (DESIGN 5). A person may restrict without proving anything: a restriction always counts, from
+    /// From when it counts (DESIGN 5). A grant counts from its receipt at the latest: dated by a clock that is four minutes
+    /// ahead it would stand above the withdrawal that comes a minute after it, for ever. A person may restrict without proving anything: a restriction always counts, from
     /// its first receipt where its date is missing or lies ahead.
     pub fn effect(&self) -> Effect {
         let at = self.said.at;
@@ -252,6 +253,7 @@ impl Change {
         match (self.said.kind, at) {
             (ChangeKind::Granted, _) if !self.is_proven() => Effect::Claim,
             (ChangeKind::Granted, _) if ahead => Effect::Void,
+            (ChangeKind::Granted, Some(at)) => Effect::From(at.min(self.recorded_at)),
             (_, Some(at)) if !ahead => Effect::From(at),
             _ => Effect::From(self.recorded_at),
         }

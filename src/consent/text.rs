@@ -81,7 +81,7 @@ pub fn check_address(address: &str) -> Result<(), AddressProblem> {
     if address.len() > ADDRESS_OCTETS_MAX {
         return Err(AddressProblem::TooLong);
     }
-    if address.chars().any(char::is_control) {
+    if address.chars().any(|c| c.is_control() || is_invisible(c)) {
         return Err(AddressProblem::Control);
     }
     let (local, domain) = address.rsplit_once('@').ok_or(AddressProblem::NoAt)?;
@@ -100,14 +100,21 @@ pub fn check_address(address: &str) -> Result<(), AddressProblem> {
     Ok(())
 }
 
+/// Characters that lists carry along and nobody sees: soft hyphen, zero width, direction, byte order. With one of them a
+/// withdrawal would be taken and name nobody.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// Why a text is no address. It never quotes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AddressProblem {
     /// Past the limit.
     #[error("`address` is longer than {ADDRESS_OCTETS_MAX} octets")]
     TooLong,
-    /// A control character.
-    #[error("`address` holds a control character")]
+    /// A control character, or another that nobody sees.
+    #[error("`address` holds a control character or one that cannot be seen")]
     Control,
     /// No `@`.
     #[error("`address` holds no `@`")]

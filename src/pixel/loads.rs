@@ -9,6 +9,7 @@ use std::ops::Range;
 use encoding_rs::Encoding;
 
 use super::css::{self, Css, Role};
+use super::link::can_be_followed;
 use super::reading::{Spot, style_texts};
 use super::size::OwnBox;
 use super::style::{Name, Sheet};
@@ -187,6 +188,7 @@ impl Surveyor<'_> {
             && place != Place::Conditional
             && self.survey.links.len() < self.limits.references
             && let Some(href) = self.first(&tag, "href")
+            && can_be_followed(self.html, &tag, self.first(&tag, "style").as_deref())
         {
             self.survey.links.push(clean(&href));
         }

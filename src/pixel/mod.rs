@@ -9,6 +9,7 @@
 mod css;
 mod evidence;
 mod identifier;
+mod link;
 mod loads;
 mod reading;
 mod rules;

@@ -211,6 +211,43 @@ fn links_and_parts_are_reported() {
     assert_eq!(seen.remote_loads, 0);
 }
 
+/// A link to withdraw is for people (D10): what nobody can see or click is none.
+#[test]
+fn a_link_that_nobody_can_follow_is_none() {
+    let links = |html: &str| look(html).links.len();
+    for none in [
+        "<!-- <a href=https://b.example/>x</a> -->",
+        "<!--[if mso]><a href=https://b.example/>x</a><![endif]-->",
+        "<textarea><a href=https://b.example/>x</a></textarea>",
+        "<title><a href=https://b.example/>x</a></title>",
+        "<style><a href=https://b.example/>x</a></style>",
+        "<script>'<a href=https://b.example/>x</a>'</script>",
+        "<link href=https://b.example/>",
+        "<form action=https://b.example/>",
+        "<p title='<a href=https://b.example/>x</a>'>",
+        "<a hidden href=https://b.example/>x</a>",
+        "<a style='color:red; DISPLAY : none !important' href=https://b.example/>x</a>",
+        "<a style='display:/**/none' href=https://b.example/>x</a>",
+        "<a style='visibility:hidden' href=https://b.example/>x</a>",
+        "<a style='font-size:0px' href=https://b.example/>x</a>",
+        "<a style='opacity:0.0' href=https://b.example/>x</a>",
+        "<a href=https://b.example/></a>",
+        "<a href=https://b.example/> &nbsp;\u{a0} </A>",
+        "<a data-href=https://b.example/>x</a>",
+    ] {
+        assert_eq!(links(none), 0, "{none}");
+    }
+    for one in [
+        "<!--[if !mso]><!--><a href=https://b.example/>x</a><!--<![endif]-->",
+        "<noscript><a href=https://b.example/>x</a></noscript>",
+        "<a style='font-size:0.9em;opacity:.5' href=https://b.example/>x</a>",
+        "<a style='display:block' href=https://b.example/><b></b>x</a>",
+        "<a href=https://b.example/><img src=cid:stop></a>",
+    ] {
+        assert_eq!(links(one), 1, "{one}");
+    }
+}
+
 /// One limit lowered by a function.
 type Lowered = fn(&mut Limits);
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::plan::{Cause, Treatment};
 use super::settings::{Shadow, Stops};
-use super::streams::Assignment;
+use super::streams::{Assignment, Declared};
 use super::survey::Uninspectable;
 use crate::consent::{
     Action, Basis, Law, Permit, ProofId, Reason, Standing, StreamFacts, StreamKind, Subject,
@@ -96,7 +96,8 @@ impl<'a> Classes<'a> {
         let mut first = Vec::new();
         let of = matters.map(|matter| {
             let (host, why) = matter.sight.seen();
-            let key = (assignment.declared(host), why, matter.withdrawal);
+            let blind = matches!(matter.sight, Sight::Blind(_));
+            let key = (blind, assignment.declared(host), why, matter.withdrawal);
             keys.iter()
                 .position(|known| *known == key)
                 .unwrap_or_else(|| {
@@ -197,7 +198,7 @@ impl<'a> Sight<'a> {
         match self {
             Self::Finding(host) => (host, None),
             Self::Fixed(host, why) => (host, Some(why)),
-            // Nobody knows what is in it: what is declared for all hosts, else every purpose.
+            // Nobody knows what is in it.
             Self::Blind(why) => ("", Some(why)),
         }
     }
@@ -205,8 +206,8 @@ impl<'a> Sight<'a> {
 
 /// The decision about one matter for one recipient.
 pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decision {
-    let (host, blind) = matter.sight.seen();
-    let (reason, proofs, profile) = match allowed(host, matter.withdrawal, asked, facts) {
+    let (_, blind) = matter.sight.seen();
+    let (reason, proofs, profile) = match allowed(matter, asked, facts) {
         Permit::Kept {
             basis,
             proofs,
@@ -246,12 +247,7 @@ pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decisi
     }
 }
 
-fn allowed(
-    host: &str,
-    withdrawal_link: WithdrawalLink,
-    asked: Asked<'_>,
-    facts: &Facts<'_>,
-) -> Permit {
+fn allowed(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Permit {
     let stripped = |reason| Permit::Stripped {
         reason,
         record: None,
@@ -264,18 +260,58 @@ fn allowed(
         Ok(standing) => standing,
         Err(reason) => return stripped(reason),
     };
-    let declared = facts.assignment.declared(host);
-    let wanted = Wanted {
-        purposes: Some(declared.purposes.as_ref()),
-        partner: declared.partner,
-    };
     let stream = StreamFacts {
         kind: facts.assignment.stream.kind,
         assigned: facts.assignment.assigned,
         strip_all: facts.stops.strip_all,
-        withdrawal_link,
+        withdrawal_link: matter.withdrawal,
     };
-    permit(&wanted, standing, &stream, &facts.law)
+    let asked_for = |declared: &Declared<'_>| {
+        let wanted = Wanted {
+            purposes: Some(declared.purposes.as_ref()),
+            partner: declared.partner,
+        };
+        permit(&wanted, standing, &stream, &facts.law)
+    };
+    let (host, _) = matter.sight.seen();
+    let first = asked_for(&facts.assignment.declared(host));
+    match matter.sight {
+        Sight::Finding(_) | Sight::Fixed(..) => first,
+        // Any tracker of the stream may be in it, so it stays only where each of them might: what is declared for every
+        // host says nothing of one that has an entry of its own.
+        Sight::Blind(_) => {
+            let others = facts.assignment.every_declared();
+            others
+                .map(|declared| asked_for(&declared))
+                .fold(first, both)
+        }
+    }
+}
+
+/// What two answers permit together.
+fn both(one: Permit, other: Permit) -> Permit {
+    match (one, other) {
+        (no @ Permit::Stripped { .. }, _) | (_, no @ Permit::Stripped { .. }) => no,
+        (
+            Permit::Kept {
+                basis,
+                proofs,
+                profile,
+            },
+            Permit::Kept {
+                basis: more,
+                proofs: further,
+                ..
+            },
+        ) => {
+            let proofs: BTreeSet<ProofId> = proofs.into_iter().chain(further).collect();
+            Permit::Kept {
+                basis: basis.and(more),
+                proofs: proofs.into_iter().collect(),
+                profile,
+            }
+        }
+    }
 }
 
 /// What an uninspectable part means by kind of stream (DESIGN 4).

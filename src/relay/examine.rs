@@ -366,8 +366,9 @@ fn decided_each(
         let treatment = Arc::clone(treatment);
         let recipient = Recipient {
             subject: *subject,
-            // Looking on means writing down what would be done: without a ledger it is over.
-            enforced: enforced(shadow, subject) || !facts.ledger,
+            // Looking on means writing down what would be done: without a ledger it is over. So it is under a stop that
+            // strips everything: who pulls that wants no tracker to leave, whoever was looking on.
+            enforced: enforced(shadow, subject) || !facts.ledger || facts.stops.strip_all,
             decisions,
         };
         (recipient, treatment)

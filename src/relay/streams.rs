@@ -184,12 +184,22 @@ impl Asked {
 impl Assignment<'_> {
     /// What is declared for a host (lower case), as far as the message does not narrow it.
     pub fn declared(&self, host: &str) -> Declared<'_> {
-        let Some(tracker) = self.stream.tracker(host) else {
-            return Declared {
+        match self.stream.tracker(host) {
+            Some(tracker) => self.said_of(tracker),
+            None => Declared {
                 purposes: Cow::Borrowed(&[]),
                 partner: None,
-            };
-        };
+            },
+        }
+    }
+
+    /// Everything that is declared for this stream, for what may be any of its trackers.
+    pub fn every_declared(&self) -> impl Iterator<Item = Declared<'_>> {
+        let trackers = self.stream.trackers.iter();
+        trackers.map(|tracker| self.said_of(tracker))
+    }
+
+    fn said_of<'t>(&self, tracker: &'t Tracker) -> Declared<'t> {
         let purposes = match &self.named {
             None => Cow::Borrowed(tracker.purposes.as_slice()),
             Some(named) => narrowed(&tracker.purposes, named),
@@ -232,6 +242,7 @@ impl Stream {
     /// The most exact entry about a host: an exact name before the longest suffix before `*`; between equals the one that
     /// needs more purposes, then the one for a partner.
     fn tracker(&self, host: &str) -> Option<&Tracker> {
+        let host = &plain_host(host);
         let entries = self.trackers.iter().flat_map(|tracker| {
             let patterns = tracker.hosts.iter();
             patterns.filter_map(move |pattern| Some((exactness(pattern, host)?, tracker)))
@@ -283,10 +294,28 @@ fn exactness(pattern: &str, host: &str) -> Option<usize> {
         return Some(0);
     }
     if let Some(suffix) = pattern.strip_prefix("*.") {
-        let below = host.len() > suffix.len() && ends_with_label(host, suffix);
+        let suffix = plain_host(suffix);
+        let below = host.len() > suffix.len() && ends_with_label(host, &suffix);
         return below.then_some(suffix.len());
     }
-    pattern.eq_ignore_ascii_case(host).then_some(usize::MAX)
+    (*plain_host(pattern) == *host).then_some(usize::MAX)
+}
+
+/// Longest host that is brought into its one spelling, in octets: four for each that a name may have (RFC 1035 2.3.4).
+const HOST_OCTETS: usize = 1024;
+
+/// The one spelling of a host by which it is compared: A-labels (RFC 5890), lower case, no final dot (RFC 1034 3.1). A host
+/// in another spelling than the operator's would fall to the entry for `*`, which may ask for less.
+pub fn plain_host(host: &str) -> Cow<'_, str> {
+    let host = host.trim_end_matches('.');
+    let is_plain = |octet: u8| octet.is_ascii() && !octet.is_ascii_uppercase();
+    if host.bytes().all(is_plain) {
+        return Cow::Borrowed(host);
+    }
+    let labels = (host.len() <= HOST_OCTETS)
+        .then(|| idna::domain_to_ascii(host).ok())
+        .flatten();
+    Cow::Owned(labels.unwrap_or_else(|| host.to_lowercase()))
 }
 
 fn ends_with_label(host: &str, suffix: &str) -> bool {

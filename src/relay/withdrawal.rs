@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::settings::{Stream, WithdrawalLink as Wanted};
+use super::streams::plain_host;
 use super::survey::Survey;
 use crate::consent::WithdrawalLink;
 
@@ -45,34 +46,97 @@ impl Offered {
     }
 }
 
-/// A URL without its fragment, for comparing whole ones.
+/// A URL without its fragment and whether it is TLS, for telling whether two lead to the same place.
 fn whole(url: &str) -> String {
-    normal(url.split('#').next().unwrap_or(url))
+    let url = normal(url.split('#').next().unwrap_or(url));
+    match url.strip_prefix("http://") {
+        Some(rest) => format!("https://{rest}"),
+        None => url,
+    }
 }
 
-/// A URL with scheme and host in lower case and without the port that its scheme implies (RFC 3986 6.2.2, 6.2.3).
+/// A URL as a client would request it, in one spelling: scheme and host in lower case, no port that the scheme implies, no
+/// dot segments, nothing encoded that need not be (RFC 3986 6.2.2, 6.2.3; WHATWG URL 4.4 for the backslash). By the letters
+/// alone `/privacy/../unsubscribe` would begin with `/privacy/`.
 fn normal(url: &str) -> String {
     let url = url.trim();
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
     let scheme = scheme.to_ascii_lowercase();
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     let (user, host) = match authority.rsplit_once('@') {
         Some((user, host)) => (format!("{user}@"), host),
         None => (String::new(), authority),
     };
-    let host = host.to_ascii_lowercase();
     let implied = match scheme.as_str() {
         "http" => ":80",
         "https" => ":443",
         _ => ":",
     };
-    let host = host.strip_suffix(implied).unwrap_or(&host);
-    let host = host.strip_suffix(':').unwrap_or(host);
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    format!("{scheme}://{user}{host}{slash}{path}")
+    let host = host.strip_suffix(implied).unwrap_or(host);
+    let host = plain_host(host.strip_suffix(':').unwrap_or(host));
+    let end = path.find(['?', '#']).unwrap_or(path.len());
+    let (path, query) = path.split_at(end);
+    format!(
+        "{scheme}://{user}{host}{}{}",
+        without_dots(path),
+        plainly_encoded(query)
+    )
+}
+
+/// A path with its dot segments taken out (RFC 3986 5.2.4); it begins with a slash.
+fn without_dots(path: &str) -> String {
+    let path = plainly_encoded(&path.replace('\\', "/"));
+    let mut segments: Vec<&str> = Vec::new();
+    let mut raw = path
+        .strip_prefix('/')
+        .unwrap_or(&path)
+        .split('/')
+        .peekable();
+    while let Some(segment) = raw.next() {
+        let last = raw.peek().is_none();
+        match segment {
+            "." | ".." => {
+                if segment == ".." {
+                    segments.pop();
+                }
+                if last {
+                    segments.push("");
+                }
+            }
+            _ => segments.push(segment),
+        }
+    }
+    format!("/{}", segments.join("/"))
+}
+
+/// Decodes what means the same either way, and writes what stays encoded in capitals (RFC 3986 6.2.2.1, 6.2.2.2).
+fn plainly_encoded(text: &str) -> String {
+    let mut pieces = text.split('%');
+    let mut plain = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let digits = piece.get(..2).filter(|digits| {
+            let mut octets = digits.bytes();
+            octets.all(|octet| octet.is_ascii_hexdigit())
+        });
+        let octet = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match (octet, piece.get(2..)) {
+            (Some(octet), Some(rest)) => {
+                match octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
+                    true => plain.push(char::from(octet)),
+                    false => plain.push_str(&format!("%{octet:02X}")),
+                }
+                plain.push_str(rest);
+            }
+            _ => {
+                plain.push('%');
+                plain.push_str(piece);
+            }
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -129,6 +193,15 @@ mod tests {
                 false,
             ),
             ("https://u@www.example.com/privacy/t", false),
+            ("https://www.example.com@evil.example/privacy/t", false),
+            ("https://evil.example\\@www.example.com/privacy/t", false),
+            ("https://www.example.com./%70rivacy/./x/../t", true),
+            ("https://www.example.com\\privacy\\t", true),
+            ("https://www.example.com/privacy/../unsubscribe", false),
+            ("https://www.example.com/privacy/%2E%2e/unsubscribe", false),
+            ("https://www.example.com/privacy\\..\\unsubscribe", false),
+            ("https://www.example.com/privacy/%", true),
+            ("https://www.example.com/privacy/%e9%", true),
         ] {
             let to = offered(PREFIX, &[(1, link)], &[]).to(Some(1));
             assert_eq!(to == WithdrawalLink::Present, present, "{link}");
@@ -152,6 +225,9 @@ mod tests {
             (link, false),
             ("HTTPS://www.EXAMPLE.com:443/privacy/out?u=4f", false),
             ("https://www.example.com/privacy/out?u=4f#top", false),
+            ("http://www.example.com/privacy/out?u=4f", false),
+            ("https://www.example.com./privacy/%6fut?%75=4%66", false),
+            ("https://www.example.com/privacy/x/../out?u=4f", false),
             ("https://www.example.com/privacy/out?u=5f", true),
             ("https://www.example.com/privacy/OUT?u=4f", true),
             ("mailto:out@example.com", true),

@@ -139,3 +139,20 @@ fn a_shadow_that_cannot_be_recorded_is_none() {
     assert_eq!(scene.lines("gap").len(), 1);
     scene.finish();
 }
+
+/// `[stops] strip_all` is for the day on which no tracker may leave: a stream that only looks on stops looking on.
+#[test]
+fn a_stop_that_strips_everything_ends_a_shadow() {
+    let stopped = format!("{}[stops]\nstrip_all = true\n", looking_on(3, 0));
+    let scene = Scene::start(&stopped);
+    scene.grant(NADIA, &[A]);
+    let told = scene.deliver(&[OTTO, NADIA], &letter());
+    assert!(told.reply.starts_with("250 "), "{}", told.reply);
+    assert!(
+        !told.has(KNOWN),
+        "a tracker left while everything is stripped"
+    );
+    assert_ne!(told.intent["groups"][0]["shadow"], true);
+    assert_eq!(told.reason(0, 0), "strip_all");
+    scene.finish();
+}

@@ -20,14 +20,18 @@ pub(in crate::cli) struct Erase {
 }
 
 pub(super) fn run(register: &Register, erase: &Erase) -> Result<(), Failure> {
-    let now = Timestamp::now();
-    let at = match erase.at.as_deref() {
-        Some(at) => at
-            .parse()
-            .map_err(|error| Failure::new(Exit::Usage, format_args!("--at: {error}")))?,
-        None => now,
-    };
     super::address(&erase.whom)?;
+    let now = Timestamp::now();
+    let (at, now) = match erase.at.as_deref() {
+        Some(at) => match at.parse() {
+            Ok(at) => (at, now),
+            Err(error) => return Err(Failure::new(Exit::Usage, format_args!("--at: {error}"))),
+        },
+        None => {
+            let now = super::after_all_else(register, &erase.whom, now)?;
+            (now, now)
+        }
+    };
     let erasure = register
         .erase(&erase.whom.controller, &erase.whom.address, at, now)
         .map_err(failure)?;

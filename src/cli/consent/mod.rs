@@ -88,6 +88,23 @@ fn address(whom: &Whom) -> Result<(), Failure> {
     check_address(&whom.address).map_err(|problem| failure(problem.into()))
 }
 
+/// Now, or the latest moment that counts for the person where this machine's clock is behind it: by a clock that was set back
+/// a no would be older than the yes that it takes back, and change nothing.
+fn after_all_else(register: &Register, whom: &Whom, now: Timestamp) -> Result<Timestamp, Failure> {
+    address(whom)?;
+    let standing = register
+        .get(&whom.controller, &whom.address)
+        .map_err(failure)?;
+    let latest = standing.entries().map(|(_, entry)| entry.at).max();
+    let latest = latest.filter(|latest| *latest > now);
+    if let Some(latest) = latest {
+        say(&format!(
+            "the clock of this machine is behind what is recorded of the person: counted from {latest}\n"
+        ))?;
+    }
+    Ok(latest.unwrap_or(now))
+}
+
 /// Where a person stands, line by line.
 fn standing(standing: &Standing) -> String {
     let mut text = String::new();

@@ -88,7 +88,6 @@ impl Set {
 
 pub(super) fn run(register: &Register, set: &Set) -> Result<(), Failure> {
     let data = |what: String| Failure::new(Exit::Usage, what);
-    let now = Timestamp::now();
     let kind: ChangeKind = set
         .state
         .parse()
@@ -101,17 +100,7 @@ pub(super) fn run(register: &Register, set: &Set) -> Result<(), Failure> {
                 .map_err(|error| data(format!("--purposes: {error}")))
         })
         .collect::<Result<_, _>>()?;
-    let at = set
-        .at
-        .as_deref()
-        .map(|at| {
-            at.parse::<Timestamp>()
-                .map_err(|error| data(format!("--at: {error}")))
-        })
-        .transpose()?;
-    // The same content is the same record: a restriction without its moment, said again after a newer grant, would change
-    // nothing. So what is said here happened now.
-    let at = at.or((kind != ChangeKind::Granted).then_some(now));
+    let (at, now) = when(register, set, kind)?;
     let assertion = Assertion {
         purposes,
         at,
@@ -142,4 +131,26 @@ pub(super) fn run(register: &Register, set: &Set) -> Result<(), Failure> {
             .get(&set.whom.controller, &set.whom.address)
             .map_err(failure)?,
     ))
+}
+
+/// When it happened, and when it is received.
+fn when(
+    register: &Register,
+    set: &Set,
+    kind: ChangeKind,
+) -> Result<(Option<Timestamp>, Timestamp), Failure> {
+    let now = Timestamp::now();
+    match set.at.as_deref() {
+        Some(at) => match at.parse() {
+            Ok(at) => Ok((Some(at), now)),
+            Err(error) => Err(Failure::new(Exit::Usage, format_args!("--at: {error}"))),
+        },
+        None if kind == ChangeKind::Granted => Ok((None, now)),
+        // The same content is the same record: a restriction without its moment, said again after a newer grant, would
+        // change nothing. So what is said here happened now.
+        None => {
+            let now = super::after_all_else(register, &set.whom, now)?;
+            Ok((Some(now), now))
+        }
+    }
 }

@@ -118,6 +118,19 @@ fn an_undated_restriction_counts_from_its_receipt() {
     assert_eq!(fold(&[again, yes, no]).state(P1), State::Granted);
 }
 
+/// The form's clock is four minutes ahead of ours; the person withdraws a minute later, by the telephone.
+#[test]
+fn a_grant_from_a_fast_clock_does_not_outlast_the_withdrawal_after_it() {
+    let yes = change(ChangeKind::Granted, &[P1], Some(1_240), 1_000);
+    for at in [None, Some(1_060)] {
+        for kind in [ChangeKind::Withdrawn, ChangeKind::Erased] {
+            let no = change(kind, &[], at, 1_060);
+            assert_eq!(fold(&[no, yes.clone()]).state(P1), kind.into(), "{at:?}");
+        }
+    }
+    assert_eq!(fold(&[yes]).state(P1), State::Granted);
+}
+
 fn any_change() -> impl Strategy<Value = Change> {
     (
         proptest::sample::select(ChangeKind::ALL),

@@ -391,6 +391,32 @@ fn a_yes_that_cannot_be_relied_on_permits_as_much_as_none() {
     assert_eq!(said_so(wanted, &stale, &FACTS, &aged), on_the_notice);
 }
 
+/// The country is open: two profiles exempt it, the strictest asks for consent, so it stays on consent and no report may
+/// count it among the exempt.
+#[test]
+fn what_one_profile_keeps_by_consent_alone_is_not_called_exempt() {
+    let security = Wanted::declared(&[Purpose::AuthSecurity]);
+    let facts = StreamFacts {
+        kind: StreamKind::Authentication,
+        ..FACTS
+    };
+    let yes = standing(&[(Purpose::AuthSecurity, State::Granted, 1)]);
+    let exempt = Basis::Exempt(Purpose::AuthSecurity);
+    let by_country = |country| said_so(security, &yes, &facts, &law(country));
+    assert_eq!(by_country(None), Ok((Basis::Consent, vec![proof(1)])));
+    assert_eq!(by_country(Some("FR")), Ok((exempt, vec![])));
+}
+
+/// Whose country the records leave open waits as long as the strictest says, whatever the controller vouches for.
+#[test]
+fn two_countries_ask_again_as_late_as_the_later() {
+    let mut no = standing(&[(P1, State::Refused, 1)]);
+    assert_eq!(next_ask_after(&no, &law(Some("IT"))), None);
+    no.contact.countries = ["FR", "IT"].map(str::to_owned).into();
+    let later = next_ask_after(&no, &law(Some("IT")));
+    assert_eq!(later, Some(at("2026-11-02T10:00:00Z")));
+}
+
 #[test]
 fn exempt_purposes_stay_as_each_profile_says() {
     let nobody = Standing::default();

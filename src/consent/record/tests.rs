@@ -56,7 +56,8 @@ fn a_grant_from_the_future_is_refused_past_five_minutes() {
     let on_time = received(grant(), "2026-05-02T09:55:00Z").unwrap();
     assert_eq!(
         on_time.effect(),
-        Effect::From(moment("2026-05-02T10:00:00Z"))
+        Effect::From(moment("2026-05-02T09:55:00Z")),
+        "from its receipt at the latest"
     );
     let refusal = received(grant(), "2026-05-02T09:54:59.999999Z").unwrap_err();
     assert!(matches!(refusal, Refusal::InTheFuture { .. }));
@@ -192,6 +193,9 @@ fn only_one_bare_address_is_an_address() {
         ("a b@example.net", AddressProblem::Strange),
         ("a@b@example.net", AddressProblem::Strange),
         ("a\0@example.net", AddressProblem::Control),
+        ("\u{feff}a@example.net", AddressProblem::Control),
+        ("a\u{200b}@example.net", AddressProblem::Control),
+        ("a@example\u{ad}.net", AddressProblem::Control),
     ] {
         assert_eq!(check_address(bad), Err(problem), "{bad}");
     }

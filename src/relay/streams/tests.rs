@@ -102,6 +102,26 @@ fn the_most_exact_entry_declares() {
     assert_eq!(*nobodys.declared("anything.test").purposes, []);
 }
 
+/// A tracker's host in another spelling fell to the entry for every host, which asked for less.
+#[test]
+fn how_a_host_is_spelled_does_not_change_what_is_declared() {
+    let patterns: &[&str] = &["B\u{fc}cher.example", "*.t.example.", "ads.example."];
+    let stream = stream("s", "shop", &[], &[(patterns, &[A, B]), (&["*"], &[A])]);
+    let streams = Streams::new(vec![stream], doors(&[("l", Speaks::OfItsStreams)]));
+    let assignment = streams.assign("l", &Asked::default());
+    for host in [
+        "xn--bcher-kva.example",
+        "b\u{fc}cher.example",
+        "x.t.example",
+        "x.T.example.",
+        "ads.example",
+        "ADS.example.",
+    ] {
+        assert_eq!(*assignment.declared(host).purposes, [A, B], "{host}");
+    }
+    assert_eq!(*assignment.declared("t.example").purposes, [A]);
+}
+
 #[test]
 fn of_two_equal_entries_the_one_with_a_partner_counts() {
     let mut stream = stream(
