@@ -271,6 +271,41 @@ fn a_person_who_is_put_under_another_generation_than_their_own_is_found() {
     assert!(error.contains("another key than is said"), "{error}");
 }
 
+/// What `pixelgate consent` answers.
+fn consent(directory: &Path, arguments: &[&str]) -> (i32, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_pixelgate"))
+        .args(["-c", "pixelgate.toml", "consent"])
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    let code = output.status.code().unwrap();
+    (code, String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn nothing_is_no_proof_neither_a_register_that_is_gone_nor_a_ledger_that_never_was() {
+    let place = tempfile::tempdir().unwrap();
+    let config = "[[listener]]\naddress = \"127.0.0.1:2525\"\n\
+                  [[next_hop]]\naddress = \"127.0.0.1:10026\"\n";
+    std::fs::write(place.path().join("pixelgate.toml"), config).unwrap();
+    let (code, told) = consent(place.path(), &["verify"]);
+    assert!(
+        code == 65 && told.contains("there is no register"),
+        "{told}"
+    );
+    assert!(!place.path().join("var").exists(), "made by looking");
+    let withdrawn = ["set", "--to", ANNA, "--state", "withdrawn"];
+    let (code, told) = consent(place.path(), &withdrawn);
+    assert_eq!(code, 0, "{told}");
+    assert_eq!(consent(place.path(), &["verify"]).0, 0);
+    std::fs::create_dir(place.path().join("empty")).unwrap();
+    for ledger in ["empty", "nowhere"] {
+        let (code, told) = consent(place.path(), &["verify", "--ledger", ledger]);
+        assert!(code == 65 || code == 69, "{ledger}: {code} {told}");
+    }
+}
+
 /// A small generator: the seed says the whole history.
 struct Dice(u64);
 
