@@ -1,6 +1,7 @@
 //! What remains of segments that retention dropped: their heads, in `heads.jsonl`, so that the chain still joins.
 //!
-//! Appended and synced before a file is removed; a line that a crash left unfinished is cut off by the next one. It must
+//! Each is a line of the ledger first: `heads.jsonl` hangs on nothing, and whoever takes a segment away could write there
+//! what he likes. Appended and synced before a file is removed; a line that a crash left unfinished is cut off by the next one. It must
 //! never know why a segment is dropped. What stands there and is no head is an error: a chain is not joined by guesses.
 
 use std::collections::BTreeMap;
@@ -14,13 +15,16 @@ use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
 use super::chain::Head;
-use super::fit::WORD_OCTETS_MAX;
+use super::fit::{WORD_OCTETS_MAX, body};
 use super::index::Summary;
 use super::names::SegmentName;
 use super::segments::{damaged, disk, sync_directory};
 
 /// The most that is read of `heads.jsonl`, in octets: a hundred thousand segments.
 const HEADS_OCTETS_MAX: u64 = 64 * 1024 * 1024;
+
+/// The kind of the line that says what is about to be dropped.
+pub(super) const KIND: &str = "dropped";
 
 /// What remains of one segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +59,11 @@ impl Dropped {
             dropped_at: at,
             rule: rule.to_owned(),
         }
+    }
+
+    /// As a line of the ledger says it.
+    pub(super) fn body(&self) -> Result<String, LedgerError> {
+        body(self)
     }
 
     /// The end of the chain up to it.

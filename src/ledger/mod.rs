@@ -150,24 +150,27 @@ impl Ledger {
     ) -> Result<Arc<Self>, LedgerError> {
         settings.check()?;
         let mut writer = Writer::open(settings, facts, clock)?;
-        let tending = Some(writer.tend(settings)?);
-        Self::run(settings, writer, tending)
+        let (requests, receiver) = mpsc::channel(settings.queue_lines);
+        // Weak: whoever tends does not keep the ledger open.
+        let tending = Some(writer.tend(settings, requests.downgrade())?);
+        Self::run(settings, writer, (requests, receiver), tending)
     }
 
     /// Closed segments stay as they are, for a test that tends them itself.
     #[cfg(test)]
     fn open_untended(settings: &Settings, clock: Clock) -> Arc<Self> {
-        let opened = Writer::open(settings, &StartFacts::default(), clock)
-            .and_then(|writer| Self::run(settings, writer, None));
+        let opened = Writer::open(settings, &StartFacts::default(), clock).and_then(|writer| {
+            Self::run(settings, writer, mpsc::channel(settings.queue_lines), None)
+        });
         opened.unwrap_or_else(|error| std::panic::panic_any(error.to_string()))
     }
 
     fn run(
         settings: &Settings,
         writer: Writer,
+        (requests, receiver): (mpsc::Sender<Request>, mpsc::Receiver<Request>),
         tending: Option<Tending>,
     ) -> Result<Arc<Self>, LedgerError> {
-        let (requests, receiver) = mpsc::channel(settings.queue_lines);
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.run(receiver))

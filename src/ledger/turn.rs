@@ -13,12 +13,14 @@ use std::thread::JoinHandle;
 
 use jiff::civil::Date;
 use jiff::{Span, Timestamp};
+use tokio::sync::{mpsc, oneshot};
 
 use super::dropped::{self, Dropped};
 use super::index::Index;
 use super::names::{Forms, Listing, SegmentName};
 use super::packed::{self, Ended};
 use super::segments::disk;
+use super::writer::{Kind, Request};
 use super::{LedgerError, Settings};
 
 /// How much of all indexes is read whole at a start and once a day, the latest first, in octets.
@@ -48,6 +50,7 @@ impl Tending {
     pub(super) fn start(
         settings: &Settings,
         turns: Receiver<Turn>,
+        requests: mpsc::WeakSender<Request>,
         lock: Arc<File>,
     ) -> Result<Self, LedgerError> {
         let stop = Arc::new(AtomicBool::new(false));
@@ -56,6 +59,7 @@ impl Tending {
             retention_days: settings.retention_days,
             stop: Arc::clone(&stop),
             checked: None,
+            tell: Box::new(move |head| tell(&requests, head)),
         };
         let thread = std::thread::Builder::new()
             .name("ledger-turn".to_owned())
@@ -76,14 +80,34 @@ impl Tending {
     }
 }
 
+/// Writes into the ledger what is about to be dropped.
+pub(super) type Tell = Box<dyn Fn(&Dropped) -> Result<(), LedgerError> + Send>;
+
 /// Whoever tends.
-#[derive(Debug)]
 pub(super) struct Tender {
     pub(super) directory: PathBuf,
     pub(super) retention_days: u32,
     pub(super) stop: Arc<AtomicBool>,
     /// The day on which indexes were read whole.
     pub(super) checked: Option<Date>,
+    pub(super) tell: Tell,
+}
+
+/// On disk, and part of the chain, when it returns.
+fn tell(requests: &mpsc::WeakSender<Request>, head: &Dropped) -> Result<(), LedgerError> {
+    let requests = requests.upgrade().ok_or(LedgerError::Closed)?;
+    let (answer, answered) = oneshot::channel();
+    let request = Request {
+        kind: Kind::Dropped,
+        body: head.body()?,
+        sync: true,
+        answer,
+    };
+    let sent = requests.blocking_send(request);
+    drop(requests);
+    sent.map_err(|_| LedgerError::Closed)?;
+    let told = answered.blocking_recv().map_err(|_| LedgerError::Closed)?;
+    told.map(|_| ())
 }
 
 impl Tender {
@@ -191,6 +215,8 @@ impl Tender {
         // A crash may have come between the head and the removal: what is told is not told twice.
         if !known && let Some(summary) = packed::summary(&self.directory, name)? {
             let head = Dropped::new(name, &summary, Timestamp::now(), rule);
+            (self.tell)(&head)?;
+            crash_point("drop_told");
             dropped::append(&self.directory, &head)?;
         }
         crash_point("head_kept");

@@ -69,7 +69,29 @@ pub(in crate::ledger) fn tender(settings: &Settings) -> Tender {
         retention_days: settings.retention_days,
         stop: Arc::default(),
         checked: None,
+        tell: {
+            let directory = settings.directory.clone();
+            Box::new(move |head| told(&directory, head))
+        },
     }
+}
+
+/// At the end of the last segment, as the writer would have it there.
+fn told(directory: &Path, head: &Dropped) -> Result<(), LedgerError> {
+    let path = Listing::of(directory)?.last().unwrap().plain(directory);
+    let octets = std::fs::read(&path).unwrap();
+    let last = octets.trim_ascii_end();
+    let begin = memchr::memrchr(b'\n', last).map_or(0, |at| at + 1);
+    let link = chain::read(&last[begin..]).unwrap();
+    let end = chain::Head {
+        seq: link.seq,
+        hash: link.hash,
+    };
+    let mut line = octets.clone();
+    let at = Timestamp::from_second(0).unwrap();
+    chain::append(&mut line, &end, "dropped", "local", at, &head.body()?);
+    std::fs::write(&path, line).unwrap();
+    Ok(())
 }
 
 /// Everything but the last segment is closed.
@@ -438,16 +460,17 @@ fn retention_drops_whole_segments_and_the_chain_joins_by_their_heads() {
     assert_eq!((count("1970-01-01"), count("1970-01-02")), (0, second));
     assert!(!directory.join("1970-01-01.local.0001.idx").exists());
     let after = verify(&directory).unwrap();
+    // Each is told by a line.
     assert_eq!(
-        (after.dropped, after.head_seq, &after.head_hash),
-        (first as u64, whole.head_seq, &whole.head_hash)
+        (after.dropped, after.head_seq),
+        (first as u64, whole.head_seq + first as u64)
     );
     assert!(after.lines < whole.lines);
     let heads = std::fs::read_to_string(dropped::path(&directory)).unwrap();
     assert_eq!(heads.lines().count(), first);
     let last: Dropped = serde_json::from_str(heads.lines().last().unwrap()).unwrap();
     assert_eq!(last.rule, "retention_days = 2");
-    assert_eq!(last.last_seq + after.lines, whole.head_seq);
+    assert_eq!(last.last_seq + after.lines, after.head_seq);
     // An auditor's head at the seam can be compared, one within cannot.
     let head = |seq: u64, hash: &str| {
         [AuditHead {
@@ -490,6 +513,64 @@ fn retention_drops_whole_segments_and_the_chain_joins_by_their_heads() {
 }
 
 #[test]
+fn a_segment_that_somebody_took_away_is_missed_whatever_he_wrote_into_the_heads() {
+    let place = tempfile::tempdir().unwrap();
+    let mut settings = filled(place.path(), 4, 60);
+    let directory = settings.directory.clone();
+    settings.retention_days = 2;
+    tender(&settings).tend(&turn(&directory, "1970-01-04"));
+    verify(&directory).unwrap();
+    let heads = std::fs::read_to_string(dropped::path(&directory)).unwrap();
+    // The next one, as retention would have dropped it; then one from the middle.
+    for (at, said) in [
+        (0, "no line of the ledger says"),
+        (1, "older ones are still there"),
+    ] {
+        let name = nth(&directory, at);
+        let summary = packed::summary(&directory, &name).unwrap().unwrap();
+        let hidden = place.path().join("hidden");
+        std::fs::rename(name.packed(&directory), &hidden).unwrap();
+        let head = Dropped::new(&name, &summary, Timestamp::now(), "retention_days = 2");
+        dropped::append(&directory, &head).unwrap();
+        let error = verify(&directory).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+        std::fs::rename(&hidden, name.packed(&directory)).unwrap();
+        std::fs::write(dropped::path(&directory), &heads).unwrap();
+    }
+    verify(&directory).unwrap();
+}
+
+#[test]
+fn what_a_running_relay_drops_is_a_line_of_its_ledger_first() {
+    let place = tempfile::tempdir().unwrap();
+    let mut settings = filled(place.path(), 2, 20);
+    let directory = settings.directory.clone();
+    settings.retention_days = 1;
+    let first = nth(&directory, 0);
+    let day = Arc::new(AtomicI64::new(5 * DAY));
+    let ledger = Ledger::open_at(&settings, &super::super::StartFacts::default(), clock(&day));
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while Listing::of(&directory)
+        .unwrap()
+        .segments
+        .contains_key(&first)
+    {
+        assert!(std::time::Instant::now() < until, "never dropped");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    ledger.unwrap().close();
+    let verified = verify(&directory).unwrap();
+    assert!(verified.dropped > 0);
+    let lines = lines(&directory);
+    let told: Vec<_> = lines
+        .iter()
+        .filter(|line| line["kind"] == "dropped")
+        .collect();
+    assert_eq!(told[0]["file"], first.to_string());
+    assert!(told.len() as u64 >= verified.dropped);
+}
+
+#[test]
 fn a_clock_that_leaps_does_not_empty_the_ledger_and_a_ledger_that_was_emptied_goes_on() {
     let place = tempfile::tempdir().unwrap();
     let mut settings = filled(place.path(), 3, 5);
@@ -506,14 +587,14 @@ fn a_clock_that_leaps_does_not_empty_the_ledger_and_a_ledger_that_was_emptied_go
     turn.before = SegmentName::parse("2999-01-01").unwrap();
     tender(&settings).tend(&turn);
     assert_eq!(forms(&directory), []);
-    let emptied = verify(&directory).unwrap();
-    assert_eq!((emptied.files, emptied.dropped, emptied.lines), (0, 3, 0));
+    // No relay drops the segment that it writes: of what is gone whole no line is left to say that it was retention.
+    let error = verify(&directory).unwrap_err().to_string();
+    assert!(error.contains("no line of the ledger says"), "{error}");
+    let end = dropped::read(&directory).unwrap().pop_last().unwrap().1;
     Ledger::open_untended(&settings, clock(&Arc::new(AtomicI64::new(30 * DAY)))).close();
-    let verified = verify(&directory).unwrap();
-    assert_eq!(
-        (verified.lines, verified.head_seq),
-        (1, emptied.head_seq + 1)
-    );
+    let first = lines(&directory).remove(0);
+    assert_eq!(first["seq"], end.last_seq + 1);
+    assert_eq!(first["prev"], end.last_hash.as_str());
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Reading a ledger back: does every line hang on the one before, from the first to the last?
 //!
 //! It must never write and takes no lock, so that an auditor can run it beside a live relay or on a copy. It stops at
-//! the first line that does not fit and names it. Segments that are gone are accepted only where their head was kept.
+//! the first line that does not fit and names it. Segments that are gone are accepted only where their head
+//! was kept, a line of the chain says that they were dropped, and none before them is still there.
 //! Whoever can write the files can also write a whole new chain, or leave off its end: only a head kept elsewhere finds
 //! that.
 
@@ -124,6 +125,8 @@ pub fn verify_against(directory: &Path, heads: &[AuditHead]) -> Result<Verified,
             .map(|head| (head.seq, head.hash.as_str()))
             .collect(),
         verified: Verified::default(),
+        told: Vec::new(),
+        vanished: false,
     };
     if walk.wanted.len() < heads.len() {
         let twice = heads
@@ -142,15 +145,21 @@ pub fn verify_against(directory: &Path, heads: &[AuditHead]) -> Result<Verified,
         .filter(|name| !listing.segments.contains_key(name));
     let mut names: Vec<&SegmentName> = listing.segments.keys().chain(gone).collect();
     names.sort();
+    let mut last_gone = None;
     for name in names {
         match dropped
             .get(name)
             .filter(|_| !listing.segments.contains_key(name))
         {
-            Some(head) => walk.dropped(head)?,
+            Some(head) => {
+                walk.oldest_first(head)?;
+                walk.dropped(head)?;
+                last_gone = Some(head);
+            }
             None => walk.segment(name, listing.last() == Some(name), dropped.get(name))?,
         }
     }
+    walk.was_told(last_gone)?;
     walk.finish(&dropped)
 }
 
@@ -160,6 +169,10 @@ struct Walk<'a> {
     /// Lines that are still to be met.
     wanted: BTreeMap<u64, &'a str>,
     verified: Verified,
+    /// What lines of the chain say was dropped.
+    told: Vec<Dropped>,
+    /// A segment was dropped while this read.
+    vanished: bool,
 }
 
 impl Walk<'_> {
@@ -176,6 +189,7 @@ impl Walk<'_> {
                 problem: "is gone".to_owned(),
             };
             let heads = dropped::read(self.directory)?;
+            self.vanished = true;
             return self.dropped(heads.get(name).ok_or_else(missing)?);
         };
         let file = stored.path.file_name().unwrap_or_default();
@@ -235,6 +249,11 @@ impl Walk<'_> {
             "intent" => verified.intents += 1,
             "outcome" => verified.outcomes += 1,
             "gap" => verified.gaps += 1,
+            dropped::KIND => {
+                let told = serde_json::from_slice(octets);
+                let told = told.map_err(|_| broken("does not say what was dropped".to_owned()))?;
+                self.told.push(told);
+            }
             _ => {}
         }
         if self
@@ -252,6 +271,32 @@ impl Walk<'_> {
             hash: link.hash,
         };
         Ok(())
+    }
+
+    /// Retention drops the oldest first: what is gone from among what is there, it did not drop.
+    fn oldest_first(&self, gone: &Dropped) -> Result<(), VerifyError> {
+        match self.verified.files {
+            0 => Ok(()),
+            _ => Err(VerifyError::Segment {
+                file: gone.file.clone(),
+                problem: "is gone, and older ones are still there".to_owned(),
+            }),
+        }
+    }
+
+    /// Whoever can take a file away can write into `heads.jsonl`, too. Of what was gone before this began the last must be
+    /// named by a line that is still there; that line was written before it went.
+    fn was_told(&self, last_gone: Option<&Dropped>) -> Result<(), VerifyError> {
+        match last_gone {
+            Some(gone) if !self.vanished && !self.told.contains(gone) => {
+                Err(VerifyError::Segment {
+                    file: gone.file.clone(),
+                    problem: "is gone, and no line of the ledger says that it was dropped"
+                        .to_owned(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn dropped(&mut self, dropped: &Dropped) -> Result<(), VerifyError> {

@@ -33,6 +33,7 @@ pub(super) enum Kind {
     Outcome,
     Gap,
     Head,
+    Dropped,
 }
 
 impl Kind {
@@ -43,6 +44,7 @@ impl Kind {
             Self::Outcome => "outcome",
             Self::Gap => "gap",
             Self::Head => "head",
+            Self::Dropped => super::dropped::KIND,
         }
     }
 }
@@ -87,10 +89,14 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Has closed segments tended from now on.
-    pub(super) fn tend(&mut self, settings: &Settings) -> Result<Tending, LedgerError> {
+    /// Has closed segments tended from now on; what is dropped is told through `requests`.
+    pub(super) fn tend(
+        &mut self,
+        settings: &Settings,
+        requests: mpsc::WeakSender<Request>,
+    ) -> Result<Tending, LedgerError> {
         let (sender, turns) = std::sync::mpsc::channel();
-        let tending = Tending::start(settings, turns, Arc::clone(&self.lock))?;
+        let tending = Tending::start(settings, turns, requests, Arc::clone(&self.lock))?;
         self.segments.tell(sender, (self.clock)());
         Ok(tending)
     }

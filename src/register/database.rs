@@ -24,6 +24,9 @@ const WRITE_CACHE_KIB: i64 = 64 * 1024;
 const WRITE_LOG_PAGES: i64 = 8_192;
 /// Statements kept ready on each connection.
 const STATEMENTS_MAX: usize = 32;
+/// How often the write-ahead log is tried to be emptied after an erasure, and how long between two times.
+const CUT_TRIES: u32 = 10;
+const CUT_PAUSE: Duration = Duration::from_millis(10);
 
 /// Where the register is and how long to wait for it.
 #[derive(Debug)]
@@ -46,12 +49,18 @@ pub(super) struct Reading {
 pub(super) type Writing = Reading;
 
 impl Writing {
-    /// What was blanked still stands in the write-ahead log until that is copied and cut. While somebody reads, that waits
-    /// for a later write; the blanking itself is done.
+    /// What was blanked still stands in the write-ahead log until that is copied and cut. Readers come and go within
+    /// milliseconds; where they do not, a relay cuts the log within the hour. The blanking itself is done.
     pub(super) fn leave_nothing_behind(&self) {
-        if !self.cut_the_log() {
+        let cut = (0..CUT_TRIES).any(|tried| {
+            if tried > 0 {
+                std::thread::sleep(CUT_PAUSE);
+            }
+            self.cut_the_log()
+        });
+        if !cut {
             tracing::info!(
-                "what was blanked is copied out of the write-ahead log by a later write"
+                "what was blanked stands in the write-ahead log until that is cut, within the hour"
             );
         }
     }
@@ -121,6 +130,9 @@ impl Database {
         connection.pragma_update(None, "foreign_keys", true)?;
         // What is taken out (a sealed address after erasure) is overwritten, not left in free pages.
         connection.pragma_update(None, "secure_delete", true)?;
+        // Without a limit the log keeps its length when it is begun anew, and what it held past the new end stays readable.
+        let query = "PRAGMA journal_size_limit = 0";
+        connection.query_row(query, [], |row| row.get::<_, i64>(0))?;
         Ok(writing)
     }
 

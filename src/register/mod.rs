@@ -158,7 +158,16 @@ impl Register {
         rows: &[Row],
         recorded_at: Timestamp,
     ) -> Result<Vec<Recorded>, RegisterError> {
-        self.write(|writing, keys| writer::write_batch(writing, keys, rows, recorded_at))
+        let erases = rows.iter().any(
+            |row| matches!(&row.entry, RowEntry::Change(said) if said.kind == ChangeKind::Erased),
+        );
+        self.write(|writing, keys| {
+            let recorded = writer::write_batch(writing, keys, rows, recorded_at)?;
+            if erases {
+                writing.leave_nothing_behind();
+            }
+            Ok(recorded)
+        })
     }
 
     /// Erases one person as of `at`: a tombstone that an older record cannot revive, everything older blanked (D22).
@@ -285,6 +294,15 @@ impl Register {
     /// When the register cannot be read.
     pub fn heads(&self) -> Result<Vec<Head>, RegisterError> {
         chain::heads(&self.database.open_for_reading()?.connection)
+    }
+
+    /// Empties the write-ahead log where no reader is in the way, and says whether it did: what was blanked while somebody
+    /// read still stands there. Blocks for an instant.
+    ///
+    /// # Errors
+    /// When the register cannot be opened for writing.
+    pub fn empty_log(&self) -> Result<bool, RegisterError> {
+        self.write(|writing, _| Ok(writing.cut_the_log()))
     }
 
     /// Recomputes every chain, adds every person's records up again and compares with what is written beside them and

@@ -58,6 +58,14 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether there is a file where the register should be; opening it would make one.
+    ///
+    /// # Errors
+    /// When the setting names no file.
+    pub fn is_there(&self) -> Result<bool, RegisterError> {
+        Ok(self.path()?.exists())
+    }
+
     pub(super) fn path(&self) -> Result<PathBuf, RegisterError> {
         let problem = match self.register.strip_prefix("sqlite:") {
             Some("") => "names no file after `sqlite:`",

@@ -62,8 +62,8 @@ pub(super) fn verify(
         }
     }
     for (controller, name) in &controllers {
-        let mut walk = Walk::new(connection, keys, name, heads);
-        walk.through(*controller, &mut verified, &mut seen)?;
+        let mut walk = Walk::new(connection, keys, (*controller, name), heads);
+        walk.through(&mut verified, &mut seen)?;
     }
     let chained = verified.changes + verified.contacts + verified.blanked + verified.notes;
     let all: i64 = connection.query_row("SELECT count(*) FROM records", [], |row| row.get(0))?;
@@ -108,7 +108,10 @@ struct Seen {
 /// One pass through one chain.
 struct Walk<'a> {
     connection: &'a Connection,
+    keys: &'a Keys,
     key: &'a hmac::Key,
+    /// The number of the controller's row.
+    controller: i64,
     name: &'a str,
     heads: BTreeMap<i64, Vec<&'a str>>,
     /// Blanked records by the note that is to name them.
@@ -117,7 +120,12 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(connection: &'a Connection, keys: &'a Keys, name: &'a str, heads: &'a [Head]) -> Self {
+    fn new(
+        connection: &'a Connection,
+        keys: &'a Keys,
+        (controller, name): (i64, &'a str),
+        heads: &'a [Head],
+    ) -> Self {
         let mut mine: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
         for head in heads.iter().filter(|head| head.controller == name) {
             let n = i64::try_from(head.n).unwrap_or(i64::MAX);
@@ -125,7 +133,9 @@ impl<'a> Walk<'a> {
         }
         Self {
             connection,
+            keys,
             key: keys.chain(),
+            controller,
             name,
             heads: mine,
             pending: BTreeMap::new(),
@@ -137,17 +147,12 @@ impl<'a> Walk<'a> {
         fault(self.name, n, problem)
     }
 
-    fn through(
-        &mut self,
-        controller: i64,
-        verified: &mut Verified,
-        seen: &mut Seen,
-    ) -> Result<(), RegisterError> {
+    fn through(&mut self, verified: &mut Verified, seen: &mut Seen) -> Result<(), RegisterError> {
         let mut statement = self.connection.prepare(
             "SELECT n, id, person, kind, salt, payload, commitment, blanked_by, evidence, hash
              FROM records WHERE controller = ?1 ORDER BY n",
         )?;
-        let mut rows = statement.query(params![controller])?;
+        let mut rows = statement.query(params![self.controller])?;
         let mut previous = chain::beginning(self.key, self.name);
         let mut last = 0;
         while let Some(row) = rows.next()? {
@@ -207,6 +212,10 @@ impl<'a> Walk<'a> {
             (Some(salt), Some(payload), None, None) => {
                 self.count(&kind, n, verified)?;
                 if matches!(kind.as_str(), payload::ERASURE | payload::EXPIRY) {
+                    let id = ProofId::from_bytes(self.get(row, 1, n)?);
+                    if id != chain::note_name(self.keys, self.controller, n) {
+                        return Err(self.fault(n, "the note has another name than its place"));
+                    }
                     self.note(n, &kind, &payload, seen)?;
                 }
                 let sha256 = evidence.map(|id| self.sha256(id, n)).transpose()?;

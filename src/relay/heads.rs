@@ -32,9 +32,16 @@ impl Relay {
         }
     }
 
-    async fn publish(&self, published: &mut BTreeMap<String, u64>) {
+    async fn publish(&self, published: &mut BTreeMap<String, RegisterHead>) {
         let register = Arc::clone(&self.examiner.register);
-        let heads = match tokio::task::spawn_blocking(move || register.heads()).await {
+        let asked = tokio::task::spawn_blocking(move || {
+            // What another process erased while mail was looked up may still stand in the log.
+            if let Err(error) = register.empty_log() {
+                tracing::warn!(%error, "the register's write-ahead log cannot be emptied");
+            }
+            register.heads()
+        });
+        let heads = match asked.await {
             Ok(Ok(heads)) => heads,
             Ok(Err(error)) => {
                 tracing::error!(%error, "the heads of the register cannot be read");
@@ -43,17 +50,18 @@ impl Relay {
             Err(_) => return,
         };
         for head in heads {
-            if published.get(&head.controller) == Some(&head.n) {
-                continue;
-            }
             let line = RegisterHead {
                 controller: head.controller.clone(),
                 n: head.n,
                 hash: head.hash,
             };
+            // Number and hash: a chain that was made anew with as many records has moved, too.
+            if published.get(&head.controller) == Some(&line) {
+                continue;
+            }
             // The ledger says in the log why it did not take a line.
-            if self.ledger.head(line).await.is_ok() {
-                published.insert(head.controller, head.n);
+            if self.ledger.head(line.clone()).await.is_ok() {
+                published.insert(head.controller, line);
             }
         }
     }

@@ -51,6 +51,12 @@ pub(in crate::cli) enum Command {
 pub(in crate::cli) fn run(config: Option<PathBuf>, command: Command) -> Result<(), Failure> {
     let config = read(config)?;
     let unavailable = |error: &dyn std::fmt::Display| Failure::new(Exit::Unavailable, error);
+    // A register that is gone is not verified by making an empty one.
+    if matches!(command, Command::Verify(_)) && !config.file.consent.is_there().map_err(failure)? {
+        let what =
+            format_args!("{}: there is no register", config.file.consent.register).to_string();
+        return Err(Failure::new(Exit::Data, what));
+    }
     let keys = Keys::open(&config.file.keys.directory).map_err(|error| unavailable(&error))?;
     let register = Register::open(&config.file.consent, Arc::new(keys)).map_err(failure)?;
     match command {

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::failure;
 use crate::cli::{Exit, Failure, say};
+use crate::ledger::VerifyError;
 use crate::ledger::read::{Body, Ledgers};
 use crate::register::{Head, Register};
 
@@ -74,6 +75,21 @@ fn published(directories: &[PathBuf]) -> Result<Vec<Head>, Failure> {
         return Ok(Vec::new());
     }
     let unavailable = |error| Failure::new(Exit::Unavailable, error);
+    for directory in directories {
+        let shown = directory.display();
+        // A head in a ledger that was changed is no head; and a directory that holds no ledger compares nothing.
+        let verified = crate::ledger::verify(directory).map_err(|error| {
+            let exit = match error {
+                VerifyError::Ledger(_) => Exit::Unavailable,
+                _ => Exit::Data,
+            };
+            Failure::new(exit, format_args!("{shown}: {error}"))
+        })?;
+        if verified.files + verified.dropped == 0 {
+            let what = format_args!("{shown}: there is no ledger").to_string();
+            return Err(Failure::new(Exit::Data, what));
+        }
+    }
     let ledgers = Ledgers::open(directories).map_err(unavailable)?;
     let mut heads = Vec::new();
     for line in ledgers.lines(None, None) {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::consent::record::Effect;
-use crate::consent::{ChangeKind, ProofId, Standing};
+use crate::consent::{ProofId, Standing};
 use crate::register::{
     Recorded, Register, RegisterError, Row, RowEntry, chain, people, rows, writer,
 };
@@ -43,12 +43,7 @@ impl Register {
                         Effect::From(at) => Some(at),
                         Effect::Claim | Effect::Void => None,
                     };
-                    // A tombstone is written on top of a tombstone.
-                    let always = said.kind == ChangeKind::Erased;
-                    (
-                        said.content(),
-                        if always { Some(Timestamp::MAX) } else { counts },
-                    )
+                    (said.content(), counts)
                 }
                 RowEntry::Contact(contact) => {
                     let record = contact.clone().received(&identity.current(), received_at)?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::reading::Rows;
 use super::tally::{Contents, ahead_of};
 use super::{ImportError, ImportReport, Options, Progress};
-use crate::consent::{Assertion, ChangeKind, Purpose, State};
+use crate::consent::{Assertion, Change, ChangeKind, Purpose, State};
 use crate::register::announce::{GIVE_WAY_MAX, give_way};
 use crate::register::{Recorded, Register, RegisterError, Row, RowEntry};
 
@@ -104,15 +104,15 @@ impl Writing<'_, '_> {
             self.rows_max
         };
         for (row, outcome) in std::mem::take(&mut self.batch).iter().zip(recorded) {
-            // Nothing is written in a dry run, so the second of two equal rows does not find the first.
+            // Nothing is written in a dry run, so the second of two equal rows does not find the first, nor what that
+            // had renewed.
+            let again = self.options.dry_run && !self.seen.add(row);
             let outcome = match outcome {
-                Recorded::New if self.options.dry_run && !self.seen.add(row) => {
-                    Recorded::AlreadyThere
-                }
+                Recorded::New if again => Recorded::AlreadyThere,
                 other => other,
             };
             self.report.wrote(outcome);
-            if outcome == Recorded::AlreadyThere {
+            if outcome == Recorded::AlreadyThere && !again {
                 self.renew(row)?;
             }
             self.done += 1;
@@ -157,24 +157,34 @@ impl Writing<'_, '_> {
         if said.kind == ChangeKind::Granted || said.at.is_some() {
             return Ok(());
         }
+        let history = self.register.history(&row.controller, &row.address)?;
         let standing = self.register.get(&row.controller, &row.address)?;
-        let reach = match said.kind {
-            ChangeKind::Erased => Purpose::ALL.to_vec(),
-            _ if said.purposes.is_empty() => Purpose::ALL.to_vec(),
-            _ => said.purposes.iter().copied().collect(),
+        let reach = match said.purposes.is_empty() {
+            true => Purpose::ALL.to_vec(),
+            false => said.purposes.iter().copied().collect(),
         };
-        if !reach
-            .iter()
-            .any(|purpose| standing.state(*purpose) == State::Granted)
-        {
+        let undone = match said.kind {
+            // Who came back, by whatever record, is there to be erased: their address is.
+            ChangeKind::Erased => history.address.is_some(),
+            _ => reach
+                .iter()
+                .any(|purpose| standing.state(*purpose) == State::Granted),
+        };
+        if !undone {
             return Ok(());
         }
-        // This very import, run again: it said so once, and what came after is newer.
-        let history = self.register.history(&row.controller, &row.address)?;
-        let of_this = |source: &String| source.starts_with(&self.report.id);
-        if history.changes.iter().any(|change| {
-            change.said.kind == said.kind && change.said.source.as_ref().is_some_and(of_this)
-        }) {
+        // This very import, run again: it said so once, and what came after is newer. It said exactly this; another row of
+        // it about the same person, for other purposes, is another statement.
+        let of_this = |change: &Change| {
+            let source = change.said.source.as_ref();
+            let undated = Assertion {
+                at: None,
+                ..change.said.clone()
+            };
+            source.is_some_and(|source| source.starts_with(&self.report.id))
+                && undated.content() == said.content()
+        };
+        if history.changes.iter().any(of_this) {
             return Ok(());
         }
         self.report.renewed += 1;

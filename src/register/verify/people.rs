@@ -4,7 +4,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::super::keys::Keys;
+use super::super::keys::{Generations, Keys};
 use super::super::people::{self, Person};
 use super::super::rows::{self, Told};
 use super::super::{RegisterError, chain};
@@ -157,6 +157,21 @@ impl Check<'_> {
         Ok(())
     }
 
+    fn of_its_generation(&self, address: &str) -> Result<bool, RegisterError> {
+        let lookup = self.person.generation;
+        let current = self.keys.generations();
+        let keys = match lookup == current.lookup {
+            true => None,
+            false => {
+                let then = Generations { lookup, ..current };
+                let keys = self.keys.with_generations(then);
+                Some(keys.map_err(|error| self.fault(None, error))?)
+            }
+        };
+        let keys = keys.as_ref().unwrap_or(self.keys);
+        Ok(keys.identity(self.name, address).current() == self.person.subject)
+    }
+
     fn address(&self, told: &Told) -> Result<(), RegisterError> {
         let gone = self.person.erased_at.is_some() && !told.is_back();
         match (&self.person.sealed_address, gone) {
@@ -166,10 +181,15 @@ impl Check<'_> {
             (Some(_), false) => {
                 let address = people::address(self.keys, self.name, self.person)
                     .map_err(|error| self.fault(None, error))?;
-                let identity = self.keys.identity(self.name, &address.unwrap_or_default());
-                match identity.all().contains(&self.person.subject) {
+                let address = address.unwrap_or_default();
+                let identity = self.keys.identity(self.name, &address);
+                if !identity.all().contains(&self.person.subject) {
+                    return Err(self.fault(None, "the hash is not that of the sealed address"));
+                }
+                // A rotation goes by the generation: a false one would have the key retired that finds this person.
+                match self.of_its_generation(&address)? {
                     true => Ok(()),
-                    false => Err(self.fault(None, "the hash is not that of the sealed address")),
+                    false => Err(self.fault(None, "the hash is of another key than is said")),
                 }
             }
         }

@@ -95,6 +95,8 @@ const FORGERIES: &[(&str, &str)] = &[
     ("UPDATE records SET payload = replace(payload, '2026-06-01', '2026-04-01') WHERE controller = 1 AND n = 3", "not the record"),
     ("UPDATE records SET salt = zeroblob(16) WHERE controller = 1 AND n = 1", "not the record"),
     ("UPDATE records SET hash = zeroblob(32) WHERE controller = 1 AND n = 8", "not the record"),
+    ("UPDATE records SET id = randomblob(16) WHERE kind = 'erasure'", "another name than its place"),
+    ("UPDATE subjects SET generation = 7 WHERE id = 1", "lookup-7.key is not there"),
     ("UPDATE records SET commitment = zeroblob(32) WHERE commitment IS NOT NULL", "not the record"),
     ("UPDATE evidence SET body = replace(body, 'partner', 'another')", "evidence is not what"),
     ("UPDATE evidence SET body = replace(body, 'partner', 'another'), sha256 = zeroblob(32)
