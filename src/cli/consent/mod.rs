@@ -35,7 +35,7 @@ pub(in crate::cli) enum Command {
     /// Write everybody, or one person, with every record and its proof
     Export(export::Export),
     /// Record one change
-    Set(set::Set),
+    Set(Box<set::Set>),
     /// Say where one person stands
     Get(Whom),
     /// Show everything recorded of one person
