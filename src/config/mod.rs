@@ -210,7 +210,7 @@ fn remarks(file: &File, today: Date) -> Vec<String> {
         ));
     }
     if file.stops.strip_all {
-        remarks.push("stops.strip_all: every tracker is stripped, consent or not".to_owned());
+        remarks.push("stops.strip_all: every tracker is stripped, consent or not, and no stream only looks on".to_owned());
     }
     if file.stops.hold_edits {
         remarks

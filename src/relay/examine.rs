@@ -208,7 +208,9 @@ impl Examiner {
         subjects: &[Subject],
         (asked_at, standings): (Instant, &Result<Vec<Standing>, Reason>),
     ) -> Examined<'a> {
+        // Who pulls the stop that strips everything wants no tracker to leave, whoever was looking on.
         let shadow = assignment.stream.shadow(case.today);
+        let shadow = shadow.filter(|_| !self.stops.strip_all);
         let facts = Facts {
             assignment: &assignment,
             law: self.lawbook.law(&assignment.controller, Timestamp::now()),
@@ -366,9 +368,8 @@ fn decided_each(
         let treatment = Arc::clone(treatment);
         let recipient = Recipient {
             subject: *subject,
-            // Looking on means writing down what would be done: without a ledger it is over. So it is under a stop that
-            // strips everything: who pulls that wants no tracker to leave, whoever was looking on.
-            enforced: enforced(shadow, subject) || !facts.ledger || facts.stops.strip_all,
+            // Looking on means writing down what would be done: without a ledger it is over.
+            enforced: enforced(shadow, subject) || !facts.ledger,
             decisions,
         };
         (recipient, treatment)
