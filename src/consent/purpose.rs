@@ -1,7 +1,7 @@
 //! What a tracker is used for (law.md F8, F9; D3 to D7).
 //!
 //! A purpose is declared by the operator and granted or refused by a person; nothing here is guessed from a message.
-//! There is no purpose `undeclared`: a tracker that declares nothing wants [`super::Wanted::Undeclared`].
+//! There is no purpose `undeclared`: a tracker that declares nothing wants what [`super::Wanted::undeclared`] says.
 
 use super::words::words;
 

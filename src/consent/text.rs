@@ -70,7 +70,7 @@ pub enum TextProblem {
     AddressInClear,
 }
 
-/// Whether a controller's name can stand in files, ledger and subject (no NUL, see [`Subject`]).
+/// Whether a controller's name can stand in files, ledger and subject (no NUL, see [`super::Subject`]).
 pub fn check_controller(controller: &str) -> Result<(), Refusal> {
     check_text("controller", controller, CONTROLLER_OCTETS_MAX)
 }

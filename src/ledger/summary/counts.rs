@@ -82,7 +82,7 @@ pub struct Counts {
     pub lines: u64,
     /// Starts of a relay.
     pub starts: u64,
-    /// What is missing, the first [`GAPS_MAX`].
+    /// What is missing, the first `GAPS_MAX`.
     pub missing: Vec<Missing>,
     /// How many gaps there are.
     pub gaps: u64,
