@@ -23,7 +23,7 @@ use ring::hmac;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub(super) use file::{from_hex, hex};
+pub(super) use file::hex;
 pub(super) use follow::{KeyRing, add, inscribe, known_generations};
 pub use identity::Identity;
 

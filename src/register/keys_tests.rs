@@ -122,6 +122,7 @@ fn a_file_that_is_not_its_key_is_refused_and_not_replaced() {
 
 #[test]
 fn hex_is_read_strictly() {
+    use crate::consent::hex::read as from_hex;
     assert_eq!(from_hex::<2>("00Ff"), Some([0, 255]));
     for bad in ["", "0", "00", "000", "00000", "+0+0", "0g00", "ü00"] {
         assert_eq!(from_hex::<2>(bad), None, "{bad}");

@@ -18,9 +18,9 @@ use super::mapping::Mapping;
 use super::moments::Moments;
 use super::said::{field, fields};
 use crate::consent::form::{Form, Scope};
+use crate::consent::hex::read as from_hex;
 use crate::consent::record::check_controller;
 use crate::consent::{Contact, Purpose, Refusal};
-use crate::register::keys::from_hex;
 
 /// The largest file that is hashed, in octets: a screenshot of a long page fits many times.
 const HASHED_OCTETS_MAX: u64 = 256 * 1024 * 1024;

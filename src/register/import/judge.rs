@@ -12,9 +12,9 @@ use super::evidence::{Evidence, List};
 use super::moments::Span;
 use super::said::{Said, shown};
 use crate::consent::form::Form;
+use crate::consent::hex;
 use crate::consent::record::{check_address, check_controller};
 use crate::consent::{Assertion, ChangeKind, Contact, ProofId, Purpose, UnknownWord};
-use crate::register::keys::from_hex;
 use crate::register::{Row, RowEntry};
 
 /// Why a yes is only a claim.
@@ -433,7 +433,7 @@ fn moment(
 fn digest(said: &mut Said, field: &'static str) -> Result<Option<[u8; 32]>, String> {
     said.take(field)
         .map(|digits| {
-            from_hex::<32>(&digits).ok_or_else(|| format!("`{field}` is not 64 hex digits"))
+            hex::read::<32>(&digits).ok_or_else(|| format!("`{field}` is not 64 hex digits"))
         })
         .transpose()
 }

@@ -105,7 +105,7 @@ pub(super) fn load(
         .ok()
         .and_then(|line| line.trim_end_matches('\n').strip_prefix(&name))
         .and_then(|rest| rest.strip_prefix(' '))
-        .and_then(from_hex::<KEY_OCTETS>);
+        .and_then(crate::consent::hex::read::<KEY_OCTETS>);
     match value {
         Some(value) => Ok(Some(value)),
         None => Err(KeysError::Malformed { path, name }),
@@ -189,16 +189,4 @@ pub(super) fn fingerprint(kind: Kind, value: &Value) -> String {
 /// Octets in lower-case hex.
 pub(in crate::register) fn hex<'a>(octets: impl Iterator<Item = &'a u8>) -> String {
     octets.map(|octet| format!("{octet:02x}")).collect()
-}
-
-/// Exactly `N` octets from hex, or nothing.
-pub(in crate::register) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N || !text.bytes().all(|octet| octet.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut octets = [0; N];
-    for (octet, at) in octets.iter_mut().zip((0..).step_by(2)) {
-        *octet = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
-    }
-    Some(octets)
 }
