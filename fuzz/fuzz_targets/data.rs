@@ -15,12 +15,12 @@ type Outcome = Option<(usize, Result<Vec<u8>, Violation>)>;
 
 fn read(input: &[u8], chunk: usize) -> Outcome {
     let mut reader = DataReader::new(LIMITS);
-    let mut at = 0;
+    let (mut at, mut message) = (0, Vec::new());
     for piece in input.chunks(chunk) {
-        let (consumed, outcome) = reader.push(piece);
+        let (consumed, outcome) = reader.push(piece, &mut message);
         at += consumed;
         if let Some(outcome) = outcome {
-            return Some((at, outcome));
+            return Some((at, outcome.map(|()| message)));
         }
     }
     None

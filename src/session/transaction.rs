@@ -89,22 +89,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             line_octets: limits.line_octets,
             header_octets: limits.header_octets,
         });
+        let mut message = Vec::new();
         let silence = Duration::from_secs(limits.data_timeout_seconds);
         let last = Instant::now() + Duration::from_secs(limits.data_total_seconds);
         loop {
-            let (consumed, outcome) = reader.push(self.wire.input());
+            let (consumed, outcome) = reader.push(self.wire.input(), &mut message);
             self.wire.consume(consumed);
             match outcome {
                 // A small message comes in one piece: it is counted here or never.
-                Some(Ok(message)) if share.fit(message.len()) => return Ok(Read::Whole(message)),
-                Some(Ok(_)) => {
+                Some(Ok(())) if share.fit(message.len()) => return Ok(Read::Whole(message)),
+                Some(Ok(())) => {
                     let full = Violation::Memory(self.shared.memory.limit());
                     return Ok(Read::Refused(full));
                 }
                 Some(Err(violation)) => return Ok(Read::Refused(violation)),
-                None if reader.is_refused() => share.release(),
-                None if !share.cover(reader.held_octets()) => {
+                None if reader.is_refused() => {
+                    message = Vec::new();
+                    share.release();
+                }
+                None if !share.cover(message.len()) => {
                     reader.refuse(Violation::Memory(self.shared.memory.limit()));
+                    message = Vec::new();
                     share.release();
                 }
                 None => {}

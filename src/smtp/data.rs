@@ -95,8 +95,7 @@ enum Place {
 pub struct DataReader {
     limits: DataLimits,
     place: Place,
-    message: Vec<u8>,
-    /// Octets of the message so far; `message` holds them only while nothing was violated.
+    /// Octets of the message so far.
     message_octets: usize,
     line_octets: usize,
     in_header: bool,
@@ -110,7 +109,6 @@ impl DataReader {
         Self {
             limits,
             place: Place::LineStart,
-            message: Vec::new(),
             message_octets: 0,
             line_octets: 0,
             in_header: true,
@@ -119,9 +117,9 @@ impl DataReader {
         }
     }
 
-    /// Octets held in memory.
-    pub fn held_octets(&self) -> usize {
-        self.message.len()
+    /// Octets of the message so far, refused or not.
+    pub fn message_octets(&self) -> usize {
+        self.message_octets
     }
 
     /// Whether it is refused already and only read to its end.
@@ -132,16 +130,20 @@ impl DataReader {
     /// Refuses the message for a reason that does not lie in it; it is still read to its end.
     pub fn refuse(&mut self, violation: Violation) {
         self.violation.get_or_insert(violation);
-        self.message = Vec::new();
     }
 
-    /// Consumes from `input`; says how many octets were consumed and, once, what the message is or why it is refused.
-    /// Octets behind the end are not consumed: they are the client's next commands.
-    pub fn push(&mut self, input: &[u8]) -> (usize, Option<Result<Vec<u8>, Violation>>) {
+    /// Consumes from `input` and appends the octets of the message to `out`, which the caller may empty between two calls
+    /// and throws away once the message is refused. Says how many octets were consumed and, once, that the message is whole
+    /// or why it is refused. Octets behind the end are not consumed: they are the client's next commands.
+    pub fn push(
+        &mut self,
+        input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> (usize, Option<Result<(), Violation>>) {
         let mut at = 0;
         while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
             let run = match self.place {
-                Place::LineStart | Place::Inside => self.take_run(rest),
+                Place::LineStart | Place::Inside => self.take_run(rest, out),
                 Place::Cr { .. } | Place::Dot => 0,
             };
             at += run;
@@ -149,7 +151,7 @@ impl DataReader {
                 break;
             };
             at += 1;
-            if self.step(octet) {
+            if self.step(octet, out) {
                 return (at, Some(self.finish()));
             }
         }
@@ -169,24 +171,24 @@ impl DataReader {
     }
 
     /// Takes the ordinary octets at the front: none that could end a line, none that is refused, and no dot at a line start.
-    fn take_run(&mut self, rest: &[u8]) -> usize {
+    fn take_run(&mut self, rest: &[u8], out: &mut Vec<u8>) -> usize {
         if self.place == Place::LineStart && rest.first() == Some(&b'.') {
             return 0;
         }
         let run = memchr::memchr3(b'\r', b'\n', 0, rest).unwrap_or(rest.len());
         if run > 0 {
             self.place = Place::Inside;
-            self.append(rest.get(..run).unwrap_or_default());
+            self.append(rest.get(..run).unwrap_or_default(), out);
         }
         run
     }
 
     /// One octet that is special, or stands behind one; `true` at the end of data.
-    fn step(&mut self, octet: u8) -> bool {
+    fn step(&mut self, octet: u8, out: &mut Vec<u8>) -> bool {
         match (self.place, octet) {
             (Place::Cr { dot: true }, b'\n') => return true,
             (Place::Cr { dot: false }, b'\n') => {
-                self.end_line();
+                self.end_line(out);
                 return false;
             }
             (Place::Cr { .. }, _) => self.violate(Violation::BareCr),
@@ -211,26 +213,26 @@ impl DataReader {
                 Place::Inside
             }
             ordinary => {
-                self.append(&[ordinary]);
+                self.append(&[ordinary], out);
                 Place::Inside
             }
         };
         false
     }
 
-    fn end_line(&mut self) {
+    fn end_line(&mut self, out: &mut Vec<u8>) {
         if self.line_octets == 0 {
             self.in_header = false;
         }
         self.count(2);
         if self.violation.is_none() {
-            self.message.extend_from_slice(b"\r\n");
+            out.extend_from_slice(b"\r\n");
         }
         self.line_octets = 0;
         self.place = Place::LineStart;
     }
 
-    fn append(&mut self, octets: &[u8]) {
+    fn append(&mut self, octets: &[u8], out: &mut Vec<u8>) {
         let before = self.line_octets;
         self.line_octets = before.saturating_add(octets.len());
         // Which limit a run breaks first must not depend on where the run was cut, so their distances are compared.
@@ -245,7 +247,7 @@ impl DataReader {
         }
         self.count(octets.len());
         if self.violation.is_none() {
-            self.message.extend_from_slice(octets);
+            out.extend_from_slice(octets);
         }
     }
 
@@ -280,11 +282,8 @@ impl DataReader {
         }
     }
 
-    fn finish(&mut self) -> Result<Vec<u8>, Violation> {
-        match self.violation {
-            Some(violation) => Err(violation),
-            None => Ok(std::mem::take(&mut self.message)),
-        }
+    fn finish(&self) -> Result<(), Violation> {
+        self.violation.map_or(Ok(()), Err)
     }
 }
 

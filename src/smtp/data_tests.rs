@@ -12,16 +12,17 @@ type Outcome = (usize, Result<Vec<u8>, Violation>);
 /// Pushes `input` in chunks that end at `cuts`; the octets consumed and what came of it.
 fn read(limits: DataLimits, input: &[u8], cuts: &[usize]) -> Option<Outcome> {
     let mut reader = DataReader::new(limits);
+    let mut message = Vec::new();
     let mut at = 0;
     let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (input.len() + 1)).collect();
     ends.push(input.len());
     ends.sort_unstable();
     for end in ends {
         while at < end {
-            let (consumed, outcome) = reader.push(&input[at..end]);
+            let (consumed, outcome) = reader.push(&input[at..end], &mut message);
             at += consumed;
             if let Some(outcome) = outcome {
-                return Some((at, outcome));
+                return Some((at, outcome.map(|()| message)));
             }
         }
     }
@@ -197,11 +198,11 @@ fn a_refused_message_is_not_kept_and_not_read_for_ever() {
     };
     let mut reader = DataReader::new(limits);
     let line = [b'x'; 4096];
-    let mut total = 0;
+    let (mut total, mut out) = (0, Vec::new());
     let violation = loop {
-        let (consumed, outcome) = reader.push(&line);
+        let (consumed, outcome) = reader.push(&line, &mut out);
         total += consumed;
-        assert_eq!(reader.held_octets(), 0);
+        assert!(out.is_empty());
         assert!(total < 2 << 20, "never gave up");
         if let Some(outcome) = outcome {
             break outcome.unwrap_err();
@@ -215,13 +216,15 @@ fn a_refused_message_is_not_kept_and_not_read_for_ever() {
 #[test]
 fn refused_from_outside_it_is_still_read_to_its_end() {
     let mut reader = DataReader::new(WIDE);
-    assert_eq!(reader.push(b"a\r\n"), (3, None));
-    assert_eq!(reader.held_octets(), 3);
+    let mut out = Vec::new();
+    assert_eq!(reader.push(b"a\r\n", &mut out), (3, None));
+    assert_eq!(out, b"a\r\n");
     reader.refuse(Violation::Memory(7));
     assert_eq!(
-        reader.push(b"b\n\r\n.\r\nQUIT\r\n"),
+        reader.push(b"b\n\r\n.\r\nQUIT\r\n", &mut out),
         (7, Some(Err(Violation::Memory(7))))
     );
+    assert_eq!(out, b"a\r\n");
 }
 
 /// Octets that make lines, dots and mistakes likely.

@@ -109,14 +109,15 @@ proptest! {
             header_octets: 1000,
         });
         let octets = wire(&[before, behind]);
-        let mut read = 0;
+        let (mut read, mut back) = (0, Vec::new());
         let mut end = None;
         for piece in octets.chunks(chunk) {
-            let (used, done) = reader.push(piece);
+            let (used, done) = reader.push(piece, &mut back);
             read += used;
             end = end.or(done);
         }
         prop_assert_eq!(read, octets.len());
-        prop_assert_eq!(end, Some(Ok(message)));
+        prop_assert_eq!(end, Some(Ok(())));
+        prop_assert_eq!(back, message);
     }
 }
