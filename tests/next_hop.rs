@@ -122,7 +122,7 @@ fn told(fates: &[Fate]) -> String {
     let one = |fate: &Fate| {
         let letter = match fate {
             Fate::Taken(_) => 'T',
-            Fate::NotNow(_) => 'N',
+            Fate::NotNow(_) | Fate::Down(_) => 'N',
             Fate::Refused(_) => 'R',
             Fate::Unknown(_) => 'U',
         };

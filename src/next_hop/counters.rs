@@ -66,7 +66,7 @@ impl Counters {
         for fate in fates {
             match fate {
                 Fate::Taken(_) => self.taken.one(),
-                Fate::NotNow(_) => self.not_now.one(),
+                Fate::NotNow(_) | Fate::Down(_) => self.not_now.one(),
                 Fate::Refused(_) => self.refused.one(),
                 Fate::Unknown(_) => self.unknown.one(),
             }

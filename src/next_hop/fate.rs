@@ -12,8 +12,11 @@ use super::replies;
 pub enum Fate {
     /// The next hop took it: its 2xx.
     Taken(Reply),
-    /// It did not, and may later: its 4xx, or our 451 where the connection or the time ended before the dot.
+    /// It did not, and may later: its 4xx about this mail.
     NotNow(Reply),
+    /// It did not, and it is the way that failed, not the mail: no connection, one that was lost or out of time before the
+    /// dot, or a reply about us. Carries the 451 we say.
+    Down(Reply),
     /// It did not and will not: its 5xx.
     Refused(Reply),
     /// The dot went out and no answer came: the copy may exist. Carries the 451 we say.
@@ -26,6 +29,7 @@ impl Fate {
         match self {
             Self::Taken(reply)
             | Self::NotNow(reply)
+            | Self::Down(reply)
             | Self::Refused(reply)
             | Self::Unknown(reply) => reply,
         }
@@ -42,7 +46,7 @@ impl Fate {
         match reply.severity() {
             Severity::Refused if !is_about_us(&reply) => Self::Refused(reply),
             Severity::NotNow if !is_about_us(&reply) => Self::NotNow(reply),
-            _ => Self::NotNow(replies::about_us(&reply)),
+            _ => Self::Down(replies::about_us(&reply)),
         }
     }
 
@@ -84,7 +88,7 @@ mod tests {
             assert!(is_about_us(&reply), "{code}");
             assert_eq!(verdict(reply.clone()).code(), 451, "{code}");
             assert!(
-                matches!(Fate::of_dot(reply), Fate::NotNow(ref said) if said.code() == 451),
+                matches!(Fate::of_dot(reply), Fate::Down(ref said) if said.code() == 451),
                 "{code}"
             );
         }
@@ -113,6 +117,6 @@ mod tests {
     #[test]
     fn a_yes_where_none_is_due_is_not_a_delivery() {
         let fate = Fate::undelivered(Reply::new(250, ["ok"]));
-        assert!(matches!(fate, Fate::NotNow(ref said) if said.code() == 451));
+        assert!(matches!(fate, Fate::Down(ref said) if said.code() == 451));
     }
 }

@@ -228,7 +228,7 @@ impl MaildirTransaction {
     async fn store(&self, message: &Spliced, no_dot_after: Instant, until: Instant) -> Fate {
         if no_dot_after <= Instant::now() {
             self.maildir.counters.no_time_for_dot.one();
-            return Fate::NotNow(replies::no_time_for_dot());
+            return Fate::Down(replies::no_time_for_dot());
         }
         let envelope = self.envelope(message);
         let message = message.clone();
@@ -240,7 +240,7 @@ impl MaildirTransaction {
         });
         match timeout_at(until, writing).await {
             Ok(Ok(Written::Durable)) => Fate::Taken(Reply::new(250, ["2.0.0 stored"])),
-            Ok(Ok(Written::Nothing(error))) => Fate::NotNow(self.maildir.note(error).to_reply()),
+            Ok(Ok(Written::Nothing(error))) => Fate::Down(self.maildir.note(error).to_reply()),
             Ok(Ok(Written::Perhaps(error))) => Fate::Unknown(self.maildir.note(error).to_reply()),
             // The writing goes on, or ended nobody knows where.
             Ok(Err(_)) | Err(_) => Fate::Unknown(replies::no_answer_to_dot()),

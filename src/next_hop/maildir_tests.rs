@@ -142,7 +142,7 @@ async fn what_cannot_be_written_is_not_now_and_leaves_nothing() {
         assert!(
             fates
                 .iter()
-                .all(|fate| matches!(fate, Fate::NotNow(reply) if reply.code() == 451)),
+                .all(|fate| matches!(fate, Fate::Down(reply) if reply.code() == 451)),
             "{broken}: {fates:?}"
         );
         assert_eq!(next_hop.counters().unreachable.get(), 1);
@@ -180,7 +180,7 @@ async fn nothing_is_stored_without_time_or_without_forward_paths() {
     let fates = next_hop
         .transact(&mail(), &rcpts(), &Xforward::default(), &message, soon)
         .await;
-    assert!(fates.iter().all(|fate| matches!(fate, Fate::NotNow(_))));
+    assert!(fates.iter().all(|fate| matches!(fate, Fate::Down(_))));
     let (transit, _) = next_hop.begin(&mail(), &Xforward::default()).await.unwrap();
     let (fates, line) = transit.data(&message, later()).await;
     assert!(fates.is_empty());

@@ -203,7 +203,7 @@ impl NextHop {
                 fates
             }
             Err(error) => {
-                let fates = vec![Fate::NotNow(error.to_reply()); rcpts.len()];
+                let fates = vec![Fate::Down(error.to_reply()); rcpts.len()];
                 self.counters.count(&fates);
                 fates
             }
@@ -218,7 +218,7 @@ impl NextHop {
         {
             let fate = match pool.slot(Some(until)).await {
                 Ok(mut slot) => submit::submit(&mut slot, mailbox, &message, until).await,
-                Err(error) => Fate::NotNow(error.to_reply()),
+                Err(error) => Fate::Down(error.to_reply()),
             };
             self.counters.count(std::slice::from_ref(&fate));
             return fate;
@@ -236,7 +236,7 @@ impl NextHop {
         fates
             .into_iter()
             .next()
-            .unwrap_or_else(|| Fate::NotNow(replies::connection_lost()))
+            .unwrap_or_else(|| Fate::Down(replies::connection_lost()))
     }
 
     /// Ends idle connections when they are due. Runs until dropped; the server starts it once for each next hop.
@@ -337,6 +337,14 @@ impl Transit {
         match &mut self.way {
             TransitWay::Server(transaction) => transaction.rcpts(rcpts).await,
             TransitWay::Maildir(transaction) => transaction.rcpts(rcpts),
+        }
+    }
+
+    /// Whether its connection failed: what was not answered by then was not heard.
+    pub fn is_lost(&self) -> bool {
+        match &self.way {
+            TransitWay::Server(transaction) => transaction.is_lost(),
+            TransitWay::Maildir(_) => false,
         }
     }
 

@@ -69,7 +69,7 @@ pub(super) async fn submit(
         Ok(Err(source)) => Unreachable::Io { step, source },
         Err(_) => Unreachable::TimedOut { step },
     };
-    Fate::NotNow(pool.note(failure).to_reply())
+    Fate::Down(pool.note(failure).to_reply())
 }
 
 /// The dialog. Each step has its own time-out: lettre has none.
@@ -133,12 +133,12 @@ fn is_loop(seen: &Seen) -> bool {
 fn judge(pool: &Pool, spoken: Result<(), Ended>, seen: &Seen) -> Fate {
     let step = match spoken {
         Ok(()) => Step::Dot,
-        Err(Ended::Loop) => return Fate::NotNow(pool.note(Unreachable::Loop).to_reply()),
+        Err(Ended::Loop) => return Fate::Down(pool.note(Unreachable::Loop).to_reply()),
         Err(Ended::At(step)) => step,
     };
     if seen.no_time {
         pool.counters.no_time_for_dot.one();
-        return Fate::NotNow(replies::no_time_for_dot());
+        return Fate::Down(replies::no_time_for_dot());
     }
     match &seen.reply {
         Some(reply) => {
@@ -148,7 +148,7 @@ fn judge(pool: &Pool, spoken: Result<(), Ended>, seen: &Seen) -> Fate {
             match step {
                 Step::Dot if seen.dot => Fate::of_dot(reply.clone()),
                 Step::Mail | Step::Rcpt | Step::Data => Fate::undelivered(reply.clone()),
-                _ => Fate::NotNow(replies::about_us(reply)),
+                _ => Fate::Down(replies::about_us(reply)),
             }
         }
         None => {

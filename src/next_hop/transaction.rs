@@ -109,7 +109,7 @@ impl ServerTransaction {
         let mut opening = match open(&mut slot, &ask, Some(times.no_dot_after)).await {
             Ok(opening) => opening,
             Err(error) => {
-                let fates = vec![Fate::NotNow(error.to_reply()); rcpts.len()];
+                let fates = vec![Fate::Down(error.to_reply()); rcpts.len()];
                 slot.pool().counters.count(&fates);
                 return (fates, slot);
             }
@@ -125,7 +125,7 @@ impl ServerTransaction {
             if reply.is_done() {
                 // As many fates as accepted forward-paths, so the second arm is never taken.
                 sent.next()
-                    .unwrap_or_else(|| Fate::NotNow(replies::connection_lost()))
+                    .unwrap_or_else(|| Fate::Down(replies::connection_lost()))
             } else {
                 Fate::undelivered(reply)
             }
@@ -195,6 +195,11 @@ impl ServerTransaction {
         replies
     }
 
+    /// Whether the connection failed.
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.state, State::Lost)
+    }
+
     /// RSET; the connection is kept when it is answered 2xx.
     pub(super) async fn reset(mut self) -> Slot {
         self.rset(None).await;
@@ -222,10 +227,10 @@ impl ServerTransaction {
         if times.no_dot_after <= Instant::now() {
             self.slot.pool().counters.no_time_for_dot.one();
             self.rset(Some(times.until)).await;
-            return self.each(Fate::NotNow(replies::no_time_for_dot()));
+            return self.each(Fate::Down(replies::no_time_for_dot()));
         }
         let State::Open(connection) = &mut self.state else {
-            return self.each(Fate::NotNow(replies::connection_lost()));
+            return self.each(Fate::Down(replies::connection_lost()));
         };
         let until = Some(times.no_dot_after);
         match connection.ask(Step::Data, "DATA", until).await {
@@ -247,7 +252,7 @@ impl ServerTransaction {
             return Vec::new();
         }
         let State::Open(connection) = &mut self.state else {
-            return self.each(Fate::NotNow(replies::connection_lost()));
+            return self.each(Fate::Down(replies::connection_lost()));
         };
         match connection
             .content(stuff(message.pieces()), times.no_dot_after)
@@ -257,7 +262,7 @@ impl ServerTransaction {
             Left::NoTime => {
                 self.slot.pool().counters.no_time_for_dot.one();
                 self.state = State::Lost;
-                self.each(Fate::NotNow(replies::no_time_for_dot()))
+                self.each(Fate::Down(replies::no_time_for_dot()))
             }
             Left::Broken(error) => self.lost(error),
         }
@@ -324,7 +329,7 @@ impl ServerTransaction {
     fn lost(&mut self, error: Unreachable) -> Vec<Fate> {
         let error = self.slot.pool().note(error);
         self.state = State::Lost;
-        self.each(Fate::NotNow(error.to_reply()))
+        self.each(Fate::Down(error.to_reply()))
     }
 
     fn each(&self, fate: Fate) -> Vec<Fate> {

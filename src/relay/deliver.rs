@@ -201,7 +201,7 @@ impl Relay {
             Err(unreachable) => {
                 tracing::error!(id = %journey.id, error = %unreachable, "no transaction with the next hop");
                 for recipient in &parcel.recipients {
-                    delivery.set(*recipient, Fate::NotNow(unreachable.to_reply()));
+                    delivery.set(*recipient, Fate::Down(unreachable.to_reply()));
                 }
                 return Err(Way::None);
             }

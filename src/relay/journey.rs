@@ -110,7 +110,7 @@ impl Journey {
 pub(super) fn still_owed(recipient: Recipient, fate: Option<&Fate>) -> Option<Recipient> {
     match fate {
         Some(Fate::Taken(_)) => None,
-        Some(Fate::NotNow(reply)) => Some(with_reply(recipient, reply)),
+        Some(Fate::NotNow(reply) | Fate::Down(reply)) => Some(with_reply(recipient, reply)),
         Some(Fate::Unknown(reply)) => Some(Recipient {
             possible_duplicate: true,
             ..with_reply(recipient, reply)

@@ -182,10 +182,10 @@ impl Relay {
                 keep_or_give_up(rest, failures, "the next hop refused the failed DSN")
             }
             // Nor does one wait for ever.
-            Fate::NotNow(_) | Fate::Unknown(_) if self.is_past_reporting(owed) => {
+            Fate::NotNow(_) | Fate::Down(_) | Fate::Unknown(_) if self.is_past_reporting(owed) => {
                 keep_or_give_up(rest, failures, "the failed DSN itself expired")
             }
-            Fate::NotNow(reply) | Fate::Unknown(reply) => {
+            Fate::NotNow(reply) | Fate::Down(reply) | Fate::Unknown(reply) => {
                 tracing::info!(id = %owed.envelope.id, code = reply.code(), "a failed DSN waits");
                 Left::Owed(rest.into_iter().chain(failures).collect())
             }

@@ -348,7 +348,7 @@ fn fate_line(fate: Option<&Fate>, aside: Option<&Reply>) -> FateLine {
         (_, Some(reply)) if reply.code() >= 500 => ("rejected", Some(reply)),
         (_, Some(reply)) => ("held", Some(reply)),
         (Some(Fate::Taken(reply)), None) => ("taken", Some(reply)),
-        (Some(Fate::NotNow(reply)), None) => ("not_now", Some(reply)),
+        (Some(Fate::NotNow(reply) | Fate::Down(reply)), None) => ("not_now", Some(reply)),
         (Some(Fate::Refused(reply)), None) => ("refused", Some(reply)),
         (Some(Fate::Unknown(reply)), None) => ("unknown", Some(reply)),
         (None, None) => ("not_begun", None),
