@@ -4,6 +4,11 @@
 //! an exceeded limit does not stop the reading: the message is read to its true end and then refused, so that nothing
 //! behind a false end is ever taken for commands. It must never know what a message is but lines and a header section.
 //! Of several violations the first one in the octets is told, whatever the chunks they came in.
+//!
+//! The same reader checks the content of BDAT (RFC 3030), where no dot means anything and the end is known from outside.
+//! Where the operator says so a bare LF stands for CRLF; even then only CRLF, dot, CRLF ends the data.
+
+use serde::Deserialize;
 
 use super::replies;
 use super::reply::Reply;
@@ -17,6 +22,18 @@ pub struct DataLimits {
     pub line_octets: usize,
     /// Octets of the header section: everything before the first empty line.
     pub header_octets: usize,
+}
+
+/// What becomes of an LF that no CR precedes (`bare_newlines`). A bare CR is refused in any case: some read it as a line end
+/// and some do not, so either reading may be a header field that nobody wrote.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BareNewlines {
+    /// The message is refused.
+    #[default]
+    Refuse,
+    /// It becomes CRLF, and is counted.
+    Normalize,
 }
 
 /// Why a message is refused. The client is to blame; repeating it does not help, except for [`Violation::Memory`].
@@ -80,14 +97,15 @@ impl From<Violation> for Reply {
 /// Where in a line the reader stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Nothing of this line was read yet.
-    LineStart,
+    /// Nothing of this line was read yet. `true` behind CRLF (or nothing), `false` behind a bare LF: the end of data does
+    /// not start there.
+    LineStart(bool),
     /// Within a line.
     Inside,
     /// Behind a CR, which `dot` says stood alone behind a dot at the line start.
     Cr { dot: bool },
-    /// Behind a dot at the line start, which belongs to the message only if another dot follows.
-    Dot,
+    /// Behind a dot at the line start, which does not belong to the message unless it is all of a line that is not the end.
+    Dot(bool),
 }
 
 /// Reads one message. Sans-io: it is given octets and says how many of them were the message's.
@@ -101,6 +119,10 @@ pub struct DataReader {
     in_header: bool,
     wire_octets: usize,
     violation: Option<Violation>,
+    newlines: BareNewlines,
+    normalized: u64,
+    /// Whether this is DATA: dots are stuffed, and the end is among the octets.
+    dots: bool,
 }
 
 impl DataReader {
@@ -108,13 +130,46 @@ impl DataReader {
     pub fn new(limits: DataLimits) -> Self {
         Self {
             limits,
-            place: Place::LineStart,
+            newlines: BareNewlines::Refuse,
+            normalized: 0,
+            dots: true,
+            place: Place::LineStart(true),
             message_octets: 0,
             line_octets: 0,
             in_header: true,
             wire_octets: 0,
             violation: None,
         }
+    }
+
+    /// A reader of chunks: every octet is content, and [`DataReader::end`] says where it ends.
+    pub fn chunked(limits: DataLimits) -> Self {
+        Self {
+            dots: false,
+            ..Self::new(limits)
+        }
+    }
+
+    /// The same reader, with another rule for bare LFs.
+    #[must_use]
+    pub fn with_newlines(self, newlines: BareNewlines) -> Self {
+        Self { newlines, ..self }
+    }
+
+    /// How many bare LFs became CRLF.
+    pub fn normalized(&self) -> u64 {
+        self.normalized
+    }
+
+    /// The last chunk is read. A last line without CRLF gets one: by DATA, which is how the message goes on, nothing else
+    /// can be sent. A CR at the very end stands alone.
+    pub fn end(&mut self, out: &mut Vec<u8>) -> Result<(), Violation> {
+        match self.place {
+            Place::Cr { .. } => self.violate(Violation::BareCr),
+            Place::Inside | Place::Dot(_) => self.end_line(true, out),
+            Place::LineStart(_) => {}
+        }
+        self.finish()
     }
 
     /// Octets of the message so far, refused or not.
@@ -143,8 +198,8 @@ impl DataReader {
         let mut at = 0;
         while let Some(rest) = input.get(at..).filter(|rest| !rest.is_empty()) {
             let run = match self.place {
-                Place::LineStart | Place::Inside => self.take_run(rest, out),
-                Place::Cr { .. } | Place::Dot => 0,
+                Place::LineStart(_) | Place::Inside => self.take_run(rest, out),
+                Place::Cr { .. } | Place::Dot(_) => 0,
             };
             at += run;
             let Some(octet) = input.get(at).copied() else {
@@ -161,7 +216,8 @@ impl DataReader {
             .message_octets
             .saturating_mul(ENDLESS_FACTOR)
             .max(ENDLESS_FLOOR);
-        if self.violation.is_some() && self.wire_octets > enough {
+        // How long a chunk is was said before it; somebody else bounds that.
+        if self.dots && self.violation.is_some() && self.wire_octets > enough {
             return (
                 at,
                 Some(Err(Violation::Endless(self.limits.message_octets))),
@@ -172,7 +228,8 @@ impl DataReader {
 
     /// Takes the ordinary octets at the front: none that could end a line, none that is refused, and no dot at a line start.
     fn take_run(&mut self, rest: &[u8], out: &mut Vec<u8>) -> usize {
-        if self.place == Place::LineStart && rest.first() == Some(&b'.') {
+        let at_start = matches!(self.place, Place::LineStart(_));
+        if self.dots && at_start && rest.first() == Some(&b'.') {
             return 0;
         }
         let run = memchr::memchr3(b'\r', b'\n', 0, rest).unwrap_or(rest.len());
@@ -188,22 +245,31 @@ impl DataReader {
         match (self.place, octet) {
             (Place::Cr { dot: true }, b'\n') => return true,
             (Place::Cr { dot: false }, b'\n') => {
-                self.end_line(out);
+                self.end_line(true, out);
                 return false;
             }
             (Place::Cr { .. }, _) => self.violate(Violation::BareCr),
-            (Place::Dot, b'\r') => {
+            (Place::Dot(true), b'\r') => {
                 self.place = Place::Cr { dot: true };
                 return false;
             }
-            (Place::LineStart, b'.') => {
-                self.place = Place::Dot;
+            // A dot alone on a line that is not the end is that line's content.
+            (Place::Dot(_), b'\r' | b'\n') if self.newlines == BareNewlines::Normalize => {
+                self.append(b".", out);
+            }
+            (Place::LineStart(hard), b'.') if self.dots => {
+                self.place = Place::Dot(hard);
                 return false;
             }
-            (Place::LineStart | Place::Inside | Place::Dot, _) => {}
+            (Place::LineStart(_) | Place::Inside | Place::Dot(_), _) => {}
         }
         self.place = match octet {
             b'\r' => Place::Cr { dot: false },
+            b'\n' if self.newlines == BareNewlines::Normalize => {
+                self.normalized += 1;
+                self.end_line(false, out);
+                return false;
+            }
             b'\n' => {
                 self.violate(Violation::BareLf);
                 Place::Inside
@@ -220,7 +286,8 @@ impl DataReader {
         false
     }
 
-    fn end_line(&mut self, out: &mut Vec<u8>) {
+    /// `hard`: by CRLF.
+    fn end_line(&mut self, hard: bool, out: &mut Vec<u8>) {
         if self.line_octets == 0 {
             self.in_header = false;
         }
@@ -229,7 +296,7 @@ impl DataReader {
             out.extend_from_slice(b"\r\n");
         }
         self.line_octets = 0;
-        self.place = Place::LineStart;
+        self.place = Place::LineStart(hard);
     }
 
     fn append(&mut self, octets: &[u8], out: &mut Vec<u8>) {

@@ -265,3 +265,108 @@ proptest! {
         }
     }
 }
+
+/// Reads with bare LFs normalised, in chunks that end at `cut`.
+fn normalized(input: &[u8], cut: usize) -> Option<Outcome> {
+    let mut reader = DataReader::new(WIDE).with_newlines(BareNewlines::Normalize);
+    let (mut at, mut message) = (0, Vec::new());
+    for end in [cut, input.len()] {
+        while at < end {
+            let (consumed, outcome) = reader.push(&input[at..end], &mut message);
+            at += consumed;
+            if let Some(outcome) = outcome {
+                return Some((at, outcome.map(|()| message)));
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn a_normalised_lf_ends_a_line_and_never_the_data() {
+    for (input, message) in [
+        (&b"a\nb\r\n.\r\n"[..], &b"a\r\nb\r\n"[..]),
+        (b"a\n.\nb\r\n.\r\n", b"a\r\n.\r\nb\r\n"),
+        (
+            b"a\n.\r\nMAIL FROM:<x>\r\n.\r\n",
+            b"a\r\n.\r\nMAIL FROM:<x>\r\n",
+        ),
+        (b"a\r\n.\nb\r\n.\r\n", b"a\r\n.\r\nb\r\n"),
+        (b".\nb\r\n.\r\n", b".\r\nb\r\n"),
+        (b"a\n..b\n\r\n.\r\n", b"a\r\n.b\r\n\r\n"),
+        (b"\n\n\r\n.\r\n", b"\r\n\r\n\r\n"),
+    ] {
+        for cut in 0..=input.len() {
+            assert_eq!(
+                normalized(input, cut),
+                Some((input.len(), Ok(message.to_vec()))),
+                "{input:?} cut at {cut}"
+            );
+        }
+    }
+    for (input, violation) in [
+        (&b"a\rb\r\n.\r\n"[..], Violation::BareCr),
+        (b"a\r\r\n.\r\r\n\r\n.\r\n", Violation::BareCr),
+        (b"a\n.\r.\r\n\r\n.\r\n", Violation::BareCr),
+        (b"a\0\n\r\n.\r\n", Violation::Nul),
+    ] {
+        for cut in 0..=input.len() {
+            assert_eq!(
+                normalized(input, cut),
+                Some((input.len(), Err(violation))),
+                "{input:?} cut at {cut}"
+            );
+        }
+    }
+    assert_eq!(normalized(b"a\n.\n", 1), None);
+    assert_eq!(normalized(b"a\n.\r\n", 2), None);
+}
+
+/// Chunks, as BDAT brings them.
+fn chunked(chunks: &[&[u8]], newlines: BareNewlines) -> Result<Vec<u8>, Violation> {
+    let mut reader = DataReader::chunked(WIDE).with_newlines(newlines);
+    let mut message = Vec::new();
+    for chunk in chunks {
+        let (consumed, outcome) = reader.push(chunk, &mut message);
+        assert_eq!((consumed, outcome), (chunk.len(), None));
+    }
+    reader.end(&mut message).map(|()| message)
+}
+
+#[test]
+fn in_chunks_no_dot_means_anything_and_line_ends_are_as_strict() {
+    let octets = b"..a\r\n.\r\nQUIT\r\n.b\r\n\r\n.\r\n";
+    for cut in 0..=octets.len() {
+        let (one, two) = octets.split_at(cut);
+        assert_eq!(
+            chunked(&[one, two], BareNewlines::Refuse),
+            Ok(octets.to_vec()),
+            "cut at {cut}"
+        );
+    }
+    assert_eq!(
+        chunked(&[b"a"], BareNewlines::Refuse),
+        Ok(b"a\r\n".to_vec())
+    );
+    assert_eq!(
+        chunked(&[b"."], BareNewlines::Refuse),
+        Ok(b".\r\n".to_vec())
+    );
+    assert_eq!(chunked(&[], BareNewlines::Refuse), Ok(Vec::new()));
+    for (octets, violation) in [
+        (&b"a\r"[..], Violation::BareCr),
+        (b"a\rb", Violation::BareCr),
+        (b"a\nb", Violation::BareLf),
+        (b"a\0b", Violation::Nul),
+    ] {
+        for cut in 0..=octets.len() {
+            let (one, two) = octets.split_at(cut);
+            let read = chunked(&[one, two], BareNewlines::Refuse);
+            assert_eq!(read, Err(violation), "{octets:?} cut at {cut}");
+        }
+    }
+    assert_eq!(
+        chunked(&[b"a\n", b".\nb"], BareNewlines::Normalize),
+        Ok(b"a\r\n.\r\nb\r\n".to_vec())
+    );
+}
