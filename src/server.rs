@@ -6,7 +6,10 @@
 
 mod doors;
 mod listener;
+mod proxy;
+mod tls;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,20 +17,19 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::doors::{Doors, Place};
-pub use self::listener::{Address, ListenerSettings};
+pub use self::listener::{Address, AuthSettings, DoorError, ListenerSettings};
 use self::listener::{Socket, listen};
-use crate::relay::Relay;
-use crate::session::memory::Memory;
-use crate::session::{self, Limits, Peer, Shared};
+pub use self::tls::{TlsError, TlsSettings};
+use crate::session::door::{Door, Identity};
+use crate::session::{self, Live, Peer, Shared};
 use crate::smtp::reply::Reply;
 
 /// How long accepting pauses when the system has no more descriptors or memory.
@@ -49,16 +51,18 @@ pub enum ServerError {
     /// Another process listens on the Unix socket.
     #[error("cannot listen on unix:{}: another process does", .0.display())]
     InUse(PathBuf),
+    /// A socket that the service manager should have handed over.
+    #[error(
+        "cannot listen on systemd:{0}: no socket of that name was handed over (LISTEN_FDNAMES)"
+    )]
+    NotHandedOver(String),
     /// Signals cannot be received.
     #[error("cannot receive signals: {0}")]
     Signals(io::Error),
 }
 
-#[derive(Debug)]
-struct Listener {
-    settings: ListenerSettings,
-    socket: Socket,
-}
+/// What is listened on: the address, and what its sessions go by.
+pub type Doorway = (Address, Arc<Door>);
 
 /// A connection on its way to its session.
 #[derive(Debug)]
@@ -67,11 +71,70 @@ enum Connection {
     Unix(UnixStream),
 }
 
+/// A connection and where it came in.
+type Arrival = (Connection, Arc<Door>);
+
+/// Sockets that were bound for a change, and every doorway after it.
+#[derive(Debug)]
+struct Change {
+    sockets: Vec<(Address, Socket)>,
+    doorways: Vec<Doorway>,
+}
+
+/// Changes what a running server listens on and what its sessions share.
+#[derive(Debug, Clone)]
+pub struct Steering {
+    live: watch::Sender<Arc<Shared>>,
+    changes: mpsc::Sender<Change>,
+    /// The addresses that are bound, as configured.
+    bound: watch::Receiver<Vec<Address>>,
+}
+
+impl Steering {
+    /// What sessions share now.
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.live.borrow())
+    }
+
+    /// Goes over to other listeners and another shared value, or changes nothing. Sessions of a listener that is gone go on to
+    /// their end; every session takes up the new value with its next MAIL.
+    ///
+    /// # Errors
+    /// The first address that cannot be bound.
+    pub async fn replace(
+        &self,
+        doorways: Vec<Doorway>,
+        shared: Arc<Shared>,
+    ) -> Result<(), ServerError> {
+        let bound = self.bound.borrow().clone();
+        let mut sockets = Vec::new();
+        for (address, _) in &doorways {
+            if !bound.contains(address) {
+                sockets.push((address.clone(), listen(address).await?));
+            }
+        }
+        // A server that has stopped listening has nothing to change any more.
+        let _ = self.changes.send(Change { sockets, doorways }).await;
+        self.live.send_replace(shared);
+        Ok(())
+    }
+}
+
+/// One listener at work.
+#[derive(Debug)]
+struct Running {
+    door: watch::Sender<Arc<Door>>,
+    accepting: AbortHandle,
+}
+
 /// The listeners, bound and not yet serving.
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<Listener>,
-    shared: Arc<Shared>,
+    sockets: Vec<(Address, Socket)>,
+    doorways: Vec<Doorway>,
+    live: watch::Sender<Arc<Shared>>,
+    changes: (mpsc::Sender<Change>, mpsc::Receiver<Change>),
+    bound: watch::Sender<Vec<Address>>,
     drain: Duration,
     stopping: watch::Sender<bool>,
 }
@@ -91,27 +154,21 @@ impl Server {
     /// # Errors
     /// The first listener that cannot be bound.
     pub async fn bind(
-        listeners: Vec<ListenerSettings>,
-        hostname: String,
-        limits: Limits,
+        doorways: Vec<Doorway>,
+        shared: Arc<Shared>,
         drain_seconds: u64,
-        relay: Arc<Relay>,
     ) -> Result<Self, ServerError> {
-        let mut bound = Vec::with_capacity(listeners.len());
-        for settings in listeners {
-            bound.push(Listener {
-                socket: listen(&settings.address).await?,
-                settings,
-            });
+        let mut sockets = Vec::with_capacity(doorways.len());
+        for (address, _) in &doorways {
+            sockets.push((address.clone(), listen(address).await?));
         }
+        let bound = doorways.iter().map(|(address, _)| address.clone());
         Ok(Self {
-            listeners: bound,
-            shared: Arc::new(Shared {
-                hostname,
-                memory: Memory::new(limits.memory_octets),
-                limits,
-                relay,
-            }),
+            bound: watch::Sender::new(bound.collect()),
+            sockets,
+            doorways,
+            live: watch::Sender::new(shared),
+            changes: mpsc::channel(1),
             drain: Duration::from_secs(drain_seconds),
             stopping: watch::Sender::new(false),
         })
@@ -122,17 +179,25 @@ impl Server {
         self.stopping.subscribe()
     }
 
+    /// What sessions share, now and after every change.
+    pub fn live(&self) -> Live {
+        self.live.subscribe()
+    }
+
+    /// For whoever reloads the configuration.
+    pub fn steering(&self) -> Steering {
+        Steering {
+            live: self.live.clone(),
+            changes: self.changes.0.clone(),
+            bound: self.bound.subscribe(),
+        }
+    }
+
     /// Where it really listens: a port 0 is told as what the system chose.
     pub fn addresses(&self) -> Vec<Address> {
-        self.listeners
+        self.sockets
             .iter()
-            .map(|listener| {
-                let configured = &listener.settings.address;
-                listener
-                    .socket
-                    .address()
-                    .unwrap_or_else(|_| configured.clone())
-            })
+            .map(|(configured, socket)| socket.address().unwrap_or_else(|_| configured.clone()))
             .collect()
     }
 
@@ -165,21 +230,29 @@ impl Server {
 
     /// Serves until the first message on `stops`, then drains until the second or until the time is up.
     pub async fn run_until(self, stops: &mut mpsc::Receiver<()>) -> Drained {
-        let (stopping, stopped) = (self.stopping.clone(), self.stopping.subscribe());
+        let (stopping, stopped) = (self.stopping, self.bound);
+        let stopped = (stopped, stopping.subscribe());
         let (send, mut accepted) = mpsc::channel(1);
-        let mut accepting = JoinSet::new();
-        for listener in self.listeners {
-            accepting.spawn(accept(listener, send.clone()));
-        }
-        drop(send);
-        let doors = Doors::new(&self.shared.limits);
+        let (mut accepting, mut running) = (JoinSet::new(), BTreeMap::new());
+        let first = Change {
+            sockets: self.sockets,
+            doorways: self.doorways,
+        };
+        change(&mut running, &mut accepting, &send, first);
+        let mut changes = self.changes.1;
+        let doors = Doors::new(&self.live.borrow().limits);
         let mut sessions = JoinSet::new();
         loop {
             tokio::select! {
-                Some((connection, settings)) = accepted.recv() => {
-                    admit(connection, &settings, &self.shared, &doors, &stopped, &mut sessions);
+                Some(arrival) = accepted.recv() => {
+                    admit(arrival, self.live.subscribe(), &doors, &stopped.1, &mut sessions);
                 }
                 Some(ended) = sessions.join_next() => report(ended),
+                Some(next) = changes.recv() => {
+                    stopped.0.send_replace(next.doorways.iter().map(|(address, _)| address.clone()).collect());
+                    change(&mut running, &mut accepting, &send, next);
+                    doors.limit(&self.live.borrow().limits);
+                }
                 _ = stops.recv() => break,
             }
         }
@@ -201,6 +274,41 @@ impl Server {
     }
 }
 
+/// Starts what is new, tells what stays, ends what is gone.
+fn change(
+    running: &mut BTreeMap<String, Running>,
+    accepting: &mut JoinSet<()>,
+    send: &mpsc::Sender<Arrival>,
+    change: Change,
+) {
+    let mut sockets: BTreeMap<String, Socket> = change
+        .sockets
+        .into_iter()
+        .map(|(address, socket)| (address.to_string(), socket))
+        .collect();
+    let mut gone = std::mem::take(running);
+    for (address, door) in change.doorways {
+        let address = address.to_string();
+        match (gone.remove(&address), sockets.remove(&address)) {
+            (Some(listener), _) => {
+                listener.door.send_replace(door);
+                running.insert(address, listener);
+            }
+            (None, Some(socket)) => {
+                let (sender, receiver) = watch::channel(door);
+                let accepting = accepting.spawn(accept(socket, receiver, send.clone()));
+                let door = sender;
+                running.insert(address, Running { door, accepting });
+            }
+            (None, None) => tracing::error!(address, "a listener without a socket"),
+        }
+    }
+    for (address, listener) in gone {
+        tracing::info!(address, "no longer listening");
+        listener.accepting.abort();
+    }
+}
+
 async fn drain(sessions: &mut JoinSet<()>, until: Instant, stops: &mut mpsc::Receiver<()>) {
     loop {
         tokio::select! {
@@ -219,10 +327,9 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-async fn accept(listener: Listener, send: mpsc::Sender<(Connection, Arc<ListenerSettings>)>) {
-    let settings = Arc::new(listener.settings.clone());
+async fn accept(socket: Socket, door: watch::Receiver<Arc<Door>>, send: mpsc::Sender<Arrival>) {
     loop {
-        let connection = match &listener.socket {
+        let connection = match &socket {
             Socket::Tcp(socket) => socket
                 .accept()
                 .await
@@ -232,18 +339,15 @@ async fn accept(listener: Listener, send: mpsc::Sender<(Connection, Arc<Listener
                 .await
                 .map(|(stream, _)| Connection::Unix(stream)),
         };
+        let door = Arc::clone(&door.borrow());
         match connection {
             Ok(connection) => {
-                if send
-                    .send((connection, Arc::clone(&settings)))
-                    .await
-                    .is_err()
-                {
+                if send.send((connection, door)).await.is_err() {
                     return;
                 }
             }
             Err(error) => {
-                tracing::error!(listener = %settings.address, %error, "cannot accept");
+                tracing::error!(listener = %door.listener, %error, "cannot accept");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -251,9 +355,8 @@ async fn accept(listener: Listener, send: mpsc::Sender<(Connection, Arc<Listener
 }
 
 fn admit(
-    connection: Connection,
-    settings: &ListenerSettings,
-    shared: &Arc<Shared>,
+    (connection, door): Arrival,
+    live: Live,
     doors: &Doors,
     stopped: &watch::Receiver<bool>,
     sessions: &mut JoinSet<()>,
@@ -262,52 +365,81 @@ fn admit(
         Connection::Tcp(_, peer) => Some(*peer),
         Connection::Unix(_) => None,
     };
-    let ip = address.map(|address| address.ip().to_canonical());
-    let place = match doors.enter(ip) {
+    let identity = Identity {
+        address,
+        local: address.is_none(),
+        ..Identity::default()
+    };
+    let proxied = door.proxy.have(&identity);
+    // Everybody behind a proxy has the proxy's address until it says otherwise.
+    let ip = identity.ip().filter(|_| !proxied);
+    let place = match doors.enter(ip, proxied || door.trusts(&identity)) {
         Ok(place) => place,
         Err(reply) => {
-            tracing::info!(listener = %settings.address, client = ?ip, reply = %reply.text(), "client sent away");
+            tracing::info!(listener = %door.listener, client = ?identity.ip(), reply = %reply.text(), "client sent away");
             refuse(connection, &reply);
             return;
         }
     };
-    let among = |networks: &[IpNet]| match ip {
-        Some(ip) => networks.iter().any(|network| network.contains(&ip)),
-        None => !networks.is_empty(),
-    };
     let peer = Peer {
-        listener: settings.address.to_string(),
-        protocol: settings.protocol,
-        address,
-        trusted: ip.is_none() || among(&settings.trusted_networks),
-        xforward: among(&settings.xforward_networks),
+        door,
+        identity,
         session: session::fresh_id(),
     };
-    let shared = Arc::clone(shared);
-    let stopped = stopped.clone();
+    let way = Way {
+        live,
+        stopped: stopped.clone(),
+        place,
+        proxied,
+    };
     match connection {
         Connection::Tcp(stream, _) => {
-            // Without it every reply may wait 40 ms for an acknowledgement (notes/smtp.md 1).
+            // Without it every reply may wait 40 ms for an acknowledgement.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "no TCP_NODELAY");
             }
-            sessions.spawn(serve(stream, shared, peer, stopped, place));
+            sessions.spawn(serve(stream, peer, way));
         }
         Connection::Unix(stream) => {
-            sessions.spawn(serve(stream, shared, peer, stopped, place));
+            sessions.spawn(serve(stream, peer, way));
         }
     }
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    shared: Arc<Shared>,
-    peer: Peer,
+/// What a session needs beside its connection.
+struct Way {
+    live: Live,
     stopped: watch::Receiver<bool>,
     place: Place,
-) {
-    session::run(stream, &shared, &peer, stopped).await;
-    drop(place);
+    proxied: bool,
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, mut peer: Peer, mut way: Way) {
+    if way.proxied {
+        let within = way.live.borrow().limits.handshake_timeout();
+        match timeout(within, proxy::read(&mut stream)).await {
+            Ok(Ok(Some(client))) => {
+                peer.identity.address = Some(client);
+                peer.identity.local = false;
+                let trusted = peer.door.trusts(&peer.identity);
+                if let Err(reply) = way.place.become_one_of(peer.identity.ip(), trusted) {
+                    tracing::info!(listener = %peer.door.listener, client = ?peer.identity.ip(), reply = %reply.text(), "client sent away");
+                    return session::turn_away(stream, &way.live, &reply).await;
+                }
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => {
+                tracing::info!(listener = %peer.door.listener, proxy = ?peer.identity.ip(), %error, "connection closed");
+                return;
+            }
+            Err(_) => {
+                tracing::info!(listener = %peer.door.listener, proxy = ?peer.identity.ip(), "no PROXY header in time (handshake_timeout_seconds)");
+                return;
+            }
+        }
+    }
+    session::run(stream, way.live, &peer, way.stopped).await;
+    drop(way.place);
 }
 
 /// Says why and closes, without waiting: a fresh connection has room for one line, and who does not read it loses it.

@@ -42,7 +42,10 @@ macro_rules! dialogs {
 dialogs! {
     bad_commands
     bare_line_ends_in_commands
-    bdat_is_never_commands
+    bare_newlines_normalized
+    chunking
+    chunking_cut_short
+    chunking_out_of_order
     client_gone_in_data
     command_line_too_long
     data_needs_a_recipient
@@ -65,6 +68,8 @@ dialogs! {
     paths_are_kept
     pipelining_all_in_one_write
     pipelining_two_messages
+    proxy_header
+    proxy_unexpected
     rcpt_parameters
     recipients_limit
     reset_forgets
@@ -77,6 +82,8 @@ dialogs! {
     smuggling_nul
     unfinished_pipelining
     untrusted_client
+    xclient_denied
+    xclient_speaks_for_another
     xforward_carried
     xforward_denied
 }

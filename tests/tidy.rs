@@ -586,12 +586,12 @@ fn settings_keys(sources: &[Source]) -> BTreeMap<String, BTreeSet<String>> {
     found
 }
 
-/// The keys of an example configuration, those in comments included (`# key = value`).
+/// The keys of an example configuration, those in comments (`# key = value`) and in inline tables included.
 fn example_keys(text: &str) -> BTreeSet<String> {
     text.lines()
-        .filter_map(|line| {
-            let line = line.trim_start_matches(['#', ' ']);
-            let (key, _) = line.split_once('=')?;
+        .flat_map(|line| line.trim_start_matches(['#', ' ']).split(['{', ',']))
+        .filter_map(|piece| {
+            let (key, _) = piece.split_once('=')?;
             let key = key.trim();
             let is_key = !key.is_empty()
                 && key

@@ -16,12 +16,18 @@ use super::{Exit, Failure, complain, say};
 use crate::register::Register;
 use crate::register::keys::{Keys, Kind};
 use crate::register::rotate::{Outlook, RotateError, Rotated, Step, Tally};
+use crate::session::logins;
 
 /// `pixelgate keys`.
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum Command {
     /// Make a new generation of a key and carry everything over to it
     Rotate(Rotate),
+    /// Make a line for a listener's file of logins; the password is read from standard input
+    Password {
+        /// The name that logs in
+        name: String,
+    },
 }
 
 /// `pixelgate keys rotate`.
@@ -43,13 +49,40 @@ enum Key {
 }
 
 pub(super) fn run(config: Option<PathBuf>, command: Command) -> Result<(), Failure> {
+    if let Command::Password { name } = &command {
+        return password(name);
+    }
     let config = read(config)?;
     let keys = Keys::open(&config.file.keys.directory)
         .map_err(|error| Failure::new(Exit::Unavailable, error))?;
     let register = Register::open(&config.file.consent, Arc::new(keys)).map_err(failure)?;
     match command {
         Command::Rotate(rotate) => self::rotate(&register, &rotate),
+        Command::Password { .. } => Ok(()),
     }
+}
+
+/// `NAME:HASH` on standard output; the password is the first line of standard input, never an argument, which everybody on
+/// the machine can read.
+fn password(name: &str) -> Result<(), Failure> {
+    if name.is_empty() || name.contains(':') || name.chars().any(char::is_whitespace) {
+        let what = format!("`{name}` cannot be a login's name: no blanks, no colon");
+        return Err(Failure::new(Exit::Usage, what));
+    }
+    if std::io::stdin().is_terminal() {
+        complain("password (it is shown as you type):");
+    }
+    let mut line = String::new();
+    std::io::stdin()
+        .read_line(&mut line)
+        .map_err(|error| Failure::new(Exit::Data, format_args!("standard input: {error}")))?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        return Err(Failure::new(Exit::Data, "no password on standard input"));
+    }
+    let line = logins::line(name, password.as_bytes())
+        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    say(&format!("{line}\n"))
 }
 
 fn rotate(register: &Register, rotate: &Rotate) -> Result<(), Failure> {

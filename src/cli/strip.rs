@@ -75,6 +75,7 @@ pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), 
     let case = Case {
         message: &message,
         listener: &listener,
+        login: None,
         null_reverse_path: from.is_null(),
         forward_paths: vec![to.as_str()],
         received: None,

@@ -5,7 +5,9 @@
 use serde::Deserialize;
 
 use super::law::{Controller, LawSection};
+use crate::relay::speaks::Speaks;
 use crate::relay::streams::Streams;
+use crate::session::logins::Certificates;
 
 use crate::{ledger, next_hop, register, relay, server, session, spool};
 
@@ -16,9 +18,12 @@ pub struct File {
     /// `[[listener]]`.
     #[serde(default, rename = "listener")]
     pub listeners: Vec<server::ListenerSettings>,
-    /// `[[next_hop]]`; exactly one for now.
+    /// `[[next_hop]]`, in order.
     #[serde(default, rename = "next_hop")]
     pub next_hops: Vec<next_hop::Settings>,
+    /// `[[login]]`.
+    #[serde(default, rename = "login")]
+    pub logins: Vec<Login>,
     /// `[server]`.
     #[serde(default)]
     pub server: ServerSection,
@@ -68,8 +73,42 @@ impl File {
     pub fn streams(&self) -> Streams {
         let doors = self.listeners.iter();
         let doors = doors.map(|door| (door.address.to_string(), door.controllers.clone()));
-        Streams::new(self.streams.clone(), doors)
+        let logins = self.logins.iter();
+        let logins =
+            logins.filter_map(|login| Some((login.name.clone(), login.controllers.clone()?)));
+        Streams::new(self.streams.clone(), doors).with_logins(logins)
     }
+
+    /// By what certificates logins are known.
+    pub fn certificates(&self) -> Certificates {
+        let mut certificates = Certificates::default();
+        for login in &self.logins {
+            for sha256 in &login.certificate_sha256 {
+                certificates.by_sha256.insert(sha256.0, login.name.clone());
+            }
+            for name in &login.certificate_names {
+                let name = name.to_ascii_lowercase();
+                certificates.by_name.insert(name, login.name.clone());
+            }
+        }
+        certificates
+    }
+}
+
+/// `[[login]]`: somebody who proves a name, by password or by certificate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The name, as in the file of passwords.
+    pub name: String,
+    /// For which controllers it may speak; where nothing is said, for those of the listener.
+    pub controllers: Option<Speaks>,
+    /// The SHA-256 of its certificates, hex.
+    #[serde(default)]
+    pub certificate_sha256: Vec<next_hop::secure::Fingerprint>,
+    /// DNS names in its certificates.
+    #[serde(default)]
+    pub certificate_names: Vec<String>,
 }
 
 /// `[server]`.
@@ -103,7 +142,7 @@ impl Default for ServerSection {
 }
 
 /// `[log]`.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// `text` or `json`, to standard error.

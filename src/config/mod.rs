@@ -21,6 +21,7 @@ use self::law::check_law;
 use self::limits::check_limits;
 use self::streams::{check_controllers, check_stream};
 use crate::ledger::LedgerError;
+use crate::next_hop;
 use crate::pixel::Rules;
 use crate::register::RegisterError;
 
@@ -104,27 +105,27 @@ fn check_doors(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
             Some("add one with address = \"127.0.0.1:2525\"".to_owned()),
         ));
     }
-    let Some(next_hop) = file.next_hops.first() else {
+    if file.next_hops.is_empty() {
         return Err(source.at(
             None,
             "there is no [[next_hop]]",
             Some("add one with address = \"HOST:PORT\" or \"maildir:DIRECTORY\"".to_owned()),
         ));
-    };
-    if file.next_hops.len() > 1 {
-        return Err(source.at_key(
-            &[Step::Key("next_hop"), Step::Index(1)],
-            "there is more than one [[next_hop]]",
-            "keep one: several are not supported yet",
-        ));
     }
-    next_hop.check().map_err(|error| {
-        source.at_key(
-            &[Step::Key("next_hop"), Step::Index(0)],
-            error.to_string(),
-            "correct it",
-        )
-    })?;
+    for (index, next_hop) in file.next_hops.iter().enumerate() {
+        // With those before it, so that the one that does not fit is the one that is named.
+        let so_far = file.next_hops.get(..=index).unwrap_or_default();
+        next_hop
+            .check()
+            .and_then(|()| next_hop::check_all(so_far))
+            .map_err(|error| {
+                source.at_key(
+                    &[Step::Key("next_hop"), Step::Index(index)],
+                    error.to_string(),
+                    "correct it",
+                )
+            })?;
+    }
     for (index, listener) in file.listeners.iter().enumerate() {
         let at = [
             Step::Key("listener"),
@@ -132,7 +133,8 @@ fn check_doors(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
             Step::Key("address"),
         ];
         let address = listener.address.to_string();
-        if address == next_hop.address.to_string() {
+        let loops = |hop: &next_hop::Settings| hop.address.to_string() == address;
+        if file.next_hops.iter().any(loops) {
             return Err(source.at_key(
                 &at,
                 format!("listener and next hop are both {address}: mail would loop"),

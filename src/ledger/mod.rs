@@ -212,6 +212,15 @@ impl Ledger {
         self.append(Kind::Head, head.body()?, true).await
     }
 
+    /// What the operator has switched on from here on, after the configuration was read again.
+    ///
+    /// # Errors
+    /// The line was not taken.
+    pub async fn changed(&self, facts: StartFacts) -> Result<Seq, LedgerError> {
+        self.append(Kind::Start, Start::new(&facts).body()?, true)
+            .await
+    }
+
     /// Writes everything that waits, syncs, and gives the directory back. Blocks.
     pub fn close(&self) {
         let running = match self.running.lock() {

@@ -9,22 +9,22 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
-use crate::smtp::Protocol;
 use crate::smtp::extensions::Extensions;
-use crate::smtp::reply::{Reply, Severity};
+use crate::smtp::reply::Reply;
 use crate::smtp::reply_reader::ReplyReader;
 
 use super::address::Address;
-use super::settings::{Limits, Settings};
+use super::settings::Limits;
 use super::unreachable::{Step, Unreachable};
 
 /// Commands that may be unanswered at once. Bounded so that replies and commands cannot fill both directions'
@@ -82,78 +82,68 @@ pub(super) struct Connection {
     reader: ReplyReader,
     limits: Limits,
     extensions: Extensions,
+    way: Way,
+    verified: bool,
+}
+
+/// Whether anybody can listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Everybody on the way.
+    Clear,
+    /// TLS.
+    Secure,
 }
 
 impl Connection {
-    /// Connects, reads the greeting, says EHLO or LHLO, and refuses a loop.
-    pub(super) async fn open(
-        settings: &Settings,
-        until: Option<Instant>,
-    ) -> Result<Box<Self>, Unreachable> {
-        let limits = settings.limits.clone();
-        let by = due(limits.connect_timeout_seconds, until);
-        let stream = timeout_at(by, connect(&settings.address))
-            .await
-            .map_err(|_| Unreachable::TimedOut {
-                step: Step::Connect,
-            })?
-            .map_err(|source| Unreachable::Io {
-                step: Step::Connect,
-                source,
-            })?;
-        let mut connection = Box::new(Self {
+    /// A socket on which nothing was said yet.
+    pub(super) fn new(stream: Box<dyn Stream>, limits: Limits) -> Self {
+        Self {
             stream,
             input: BytesMut::with_capacity(READ_OCTETS),
             reader: ReplyReader::new(limits.reply()),
             limits,
             extensions: Extensions::default(),
-        });
-        connection.greet(settings, until).await?;
-        Ok(connection)
+            way: Way::Clear,
+            verified: false,
+        }
     }
 
-    async fn greet(
-        &mut self,
-        settings: &Settings,
-        until: Option<Instant>,
-    ) -> Result<(), Unreachable> {
-        let by = due(self.limits.greeting_timeout_seconds, until);
-        let greeting = self.reply(Step::Greeting, by).await?;
-        if !greeting.is_done() {
-            return Err(Unreachable::said(Step::Greeting, &greeting));
-        }
-        let hello = match settings.protocol {
-            Protocol::Smtp => "EHLO",
-            Protocol::Lmtp => "LHLO",
-        };
-        let mut reply = self.hello(hello, &settings.helo, until).await?;
-        // RFC 5321 3.2: a server that does not know EHLO is asked with HELO. There is no such way in LMTP.
-        let old = settings.protocol == Protocol::Smtp && reply.severity() == Severity::Refused;
-        if old {
-            reply = self.hello("HELO", &settings.helo, until).await?;
-        }
-        if !reply.is_done() {
-            return Err(Unreachable::said(Step::Hello, &reply));
-        }
-        if !old {
-            let keywords = reply.lines().iter().skip(1).map(String::as_str);
-            self.extensions = Extensions::from_ehlo_lines(keywords);
-        }
-        if self.extensions.xpixelgate && !settings.chained {
-            self.farewell().await;
-            return Err(Unreachable::Loop);
-        }
-        Ok(())
+    /// Whether anybody can listen.
+    pub(super) fn way(&self) -> Way {
+        self.way
     }
 
-    async fn hello(
-        &mut self,
-        verb: &str,
-        name: &str,
-        until: Option<Instant>,
-    ) -> Result<Reply, Unreachable> {
-        self.ask(Step::Hello, &format!("{verb} {name}"), until)
-            .await
+    /// Whether TLS proved who the server is.
+    pub(super) fn is_verified(&self) -> bool {
+        self.verified
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn set_extensions(&mut self, extensions: Extensions) {
+        self.extensions = extensions;
+    }
+
+    /// Whether octets were read that belong to no reply we waited for.
+    pub(super) fn has_unread_input(&self) -> bool {
+        !self.input.is_empty() || !self.reader.is_between_replies()
+    }
+
+    /// The socket, to be put under TLS.
+    pub(super) fn take_stream(&mut self) -> Box<dyn Stream> {
+        let (nothing, _) = tokio::io::duplex(1);
+        std::mem::replace(&mut self.stream, Box::new(nothing))
+    }
+
+    /// The socket under TLS; what the server announced in clear is forgotten.
+    pub(super) fn set_secure(&mut self, stream: Box<dyn Stream>, verified: bool) {
+        self.stream = stream;
+        self.extensions = Extensions::default();
+        self.way = Way::Secure;
+        self.verified = verified;
     }
 
     /// What its server announced.
@@ -344,6 +334,11 @@ impl Connection {
         timeout_at(by, self.stream.write_all(text.as_bytes()))
             .await
             .map_err(|_| Unreachable::TimedOut { step })?
+            .map_err(|source| Unreachable::Io { step, source })?;
+        // TLS keeps what the socket did not take.
+        timeout_at(by, self.stream.flush())
+            .await
+            .map_err(|_| Unreachable::TimedOut { step })?
             .map_err(|source| Unreachable::Io { step, source })
     }
 }
@@ -355,10 +350,16 @@ pub(super) fn due(seconds: u64, until: Option<Instant>) -> Instant {
 }
 
 /// A socket to a server, nothing said on it yet.
-pub(super) async fn connect(address: &Address) -> io::Result<Box<dyn Stream>> {
+pub(super) async fn connect(
+    address: &Address,
+    source: Option<IpAddr>,
+) -> io::Result<Box<dyn Stream>> {
     match address {
         Address::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await?;
+            let stream = match source {
+                None => TcpStream::connect((host.as_str(), *port)).await?,
+                Some(source) => connect_from(source, host, *port).await?,
+            };
             // Without it, a dot sent apart from its message waits 40 ms for a delayed ACK.
             stream.set_nodelay(true)?;
             Ok(Box::new(stream))
@@ -371,6 +372,27 @@ pub(super) async fn connect(address: &Address) -> io::Result<Box<dyn Stream>> {
     }
 }
 
+/// From an address of ours, to the first of the host's addresses of the same family that answers.
+async fn connect_from(source: IpAddr, host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(
+        io::ErrorKind::AddrNotAvailable,
+        "the host has no address of source_address's family",
+    );
+    for address in tokio::net::lookup_host((host, port)).await? {
+        let socket = match (source, address) {
+            (IpAddr::V4(_), SocketAddr::V4(_)) => TcpSocket::new_v4()?,
+            (IpAddr::V6(_), SocketAddr::V6(_)) => TcpSocket::new_v6()?,
+            _ => continue,
+        };
+        socket.bind((source, 0).into())?;
+        match socket.connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 async fn write_all(stream: &mut Box<dyn Stream>, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
     IoSlice::advance_slices(&mut slices, 0);
     while !slices.is_empty() {
@@ -380,7 +402,7 @@ async fn write_all(stream: &mut Box<dyn Stream>, mut slices: &mut [IoSlice<'_>])
         }
         IoSlice::advance_slices(&mut slices, written);
     }
-    Ok(())
+    stream.flush().await
 }
 
 /// Slices cut into blocks, so that each block has its own time-out and the one with the dot is known before it leaves.

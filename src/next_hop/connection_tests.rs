@@ -2,13 +2,20 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::next_hop::greeting;
+use crate::next_hop::pool::Ready;
+use crate::next_hop::settings::Settings;
 use crate::smtp::stuffing::stuff;
 
 /// A connection that was greeted by a server without extensions, and the server's end of it.
 async fn greeted() -> (Box<Connection>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let settings = Settings::new(address.parse().unwrap());
+    let ready = Ready {
+        settings: Settings::new(address.parse().unwrap()),
+        secure: None,
+        login: None,
+    };
     let serving = async {
         let (mut server, _) = listener.accept().await.unwrap();
         server.write_all(b"220 hi\r\n").await.unwrap();
@@ -18,7 +25,7 @@ async fn greeted() -> (Box<Connection>, TcpStream) {
         server.write_all(b"250 hi\r\n").await.unwrap();
         server
     };
-    let (connection, server) = tokio::join!(Connection::open(&settings, None), serving);
+    let (connection, server) = tokio::join!(greeting::open(&ready, None), serving);
     (connection.unwrap(), server)
 }
 

@@ -98,6 +98,9 @@ pub(super) fn mail_line(
                     dropped.smtputf8 += 1;
                 }
             }
+            // RFC 8689 4.2.1: over a connection that gives what was asked for, or not at all.
+            "REQUIRETLS" if extensions.requiretls => push(&mut line, parameter)?,
+            "REQUIRETLS" => return Err(replies::needs_requiretls()),
             "RET" | "ENVID" => push_dsn(&mut line, parameter, extensions, &mut dropped)?,
             // RFC 4954 5: only between servers that trust each other's AUTH, which we cannot vouch for.
             "AUTH" => dropped.auth_parameters += 1,

@@ -1,4 +1,4 @@
-//! The way out: one next hop, to which transactions are given and from which replies and fates come back.
+//! The way out: the next hops, of which the first that is well is given the mail, and from which replies and fates come back.
 //!
 //! Read in this order: [`NextHop`] lends a [`Line`], the right to one connection; a `Line` begins a [`Transit`], one
 //! transaction; a `Transit` ends in a [`Fate`] for each accepted forward-path and gives its `Line` back, so that the
@@ -13,11 +13,13 @@ mod connection;
 pub mod counters;
 mod envelope;
 pub mod fate;
+mod greeting;
 mod guarded;
 mod maildir;
 mod opening;
 mod pool;
 mod replies;
+pub mod secure;
 pub mod settings;
 mod submit;
 mod transaction;
@@ -46,12 +48,15 @@ pub use self::unreachable::{Step, Unreachable};
 use self::address::Address;
 use self::counters::Counters;
 use self::maildir::{Maildir, MaildirTransaction};
-use self::pool::{Pool, Slot};
+use self::pool::{Pools, Slot};
+use self::secure::TlsMode;
 use self::transaction::ServerTransaction;
 
-/// One next hop.
+/// The next hops, as one.
 #[derive(Debug)]
 pub struct NextHop {
+    /// Of each; never empty.
+    all: Vec<Settings>,
     settings: Settings,
     counters: Arc<Counters>,
     way: Way,
@@ -59,7 +64,7 @@ pub struct NextHop {
 
 #[derive(Debug)]
 enum Way {
-    Server(Arc<Pool>),
+    Server(Arc<Pools>),
     Maildir(Arc<Maildir>),
 }
 
@@ -90,9 +95,16 @@ enum TransitWay {
 }
 
 impl NextHop {
-    /// A next hop from checked settings. Nothing is connected yet.
+    /// One next hop. Nothing is connected yet.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        settings.check()?;
+        Self::in_order(vec![settings])
+    }
+
+    /// Next hops, of which the first that is well gets the mail. Nothing is connected yet. The times in which a client waits
+    /// for our answer (`answer_within`, `dot_time`, `hold_before_data`) are those of the first.
+    pub fn in_order(all: Vec<Settings>) -> Result<Self, SettingsError> {
+        check_all(&all)?;
+        let settings = all.first().cloned().ok_or(SettingsError::None)?;
         let counters = Arc::new(Counters::default());
         let way = match &settings.address {
             Address::Maildir(directory) => Way::Maildir(Arc::new(Maildir::new(
@@ -100,17 +112,42 @@ impl NextHop {
                 Arc::clone(&counters),
             ))),
             Address::Tcp { .. } | Address::Unix(_) => {
-                Way::Server(Arc::new(Pool::new(settings.clone(), Arc::clone(&counters))))
+                Way::Server(Arc::new(Pools::new(all.clone(), &counters)?))
             }
         };
         Ok(Self {
+            all,
             settings,
             counters,
             way,
         })
     }
 
-    /// Its settings.
+    /// Every one of them.
+    pub fn all(&self) -> &[Settings] {
+        &self.all
+    }
+
+    /// Whether none of them takes mail at the moment, as far as was seen.
+    pub fn is_down(&self) -> bool {
+        match &self.way {
+            Way::Server(pools) => pools.is_down(),
+            Way::Maildir(_) => false,
+        }
+    }
+
+    /// How many times each of them failed in a row; 0: it is well.
+    pub fn health(&self) -> Vec<(String, u32)> {
+        match &self.way {
+            Way::Server(pools) => pools
+                .each()
+                .map(|pool| (pool.settings().address.to_string(), pool.failures()))
+                .collect(),
+            Way::Maildir(_) => vec![(self.settings.address.to_string(), 0)],
+        }
+    }
+
+    /// The settings of the first.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -125,10 +162,14 @@ impl NextHop {
         matches!(self.way, Way::Server(_)) && self.settings.protocol == Protocol::Lmtp
     }
 
-    /// What it announced last; `None` while it was never reached. A maildir always announces the same.
+    /// What all that were ever reached have announced, so that whichever of them gets a transaction can take it; `None` while
+    /// none was reached. A maildir always announces the same.
     pub fn extensions(&self) -> Option<Extensions> {
         match &self.way {
-            Way::Server(pool) => pool.announced(),
+            Way::Server(pools) => pools
+                .each()
+                .filter_map(|pool| pool.announced())
+                .reduce(|one, other| one.and(&other)),
             Way::Maildir(_) => Some(Maildir::extensions()),
         }
     }
@@ -143,6 +184,7 @@ impl NextHop {
                 if used && connection.quiet(Step::Connect).await.is_err() {
                     connection = slot.replacement(None).await?;
                 }
+                slot.pool().is_well();
                 let extensions = connection.extensions().clone();
                 slot.keep(connection);
                 Ok(extensions)
@@ -214,6 +256,10 @@ impl NextHop {
     pub async fn submit(&self, forward_path: &ForwardPath, message: Bytes, until: Instant) -> Fate {
         if let Way::Server(pool) = &self.way
             && self.settings.protocol == Protocol::Smtp
+            && self
+                .all
+                .iter()
+                .all(|hop| hop.tls.mode == TlsMode::None && hop.auth.is_none())
             && let Some(mailbox) = submit::is_plain(forward_path, &message)
         {
             let fate = match pool.slot(Some(until)).await {
@@ -242,15 +288,24 @@ impl NextHop {
     /// Ends idle connections when they are due. Runs until dropped; the server starts it once for each next hop.
     pub async fn tend(&self) {
         match &self.way {
-            Way::Server(pool) => pool.tend().await,
+            Way::Server(pools) => {
+                let mut tending = tokio::task::JoinSet::new();
+                for pool in pools.each() {
+                    let pool = Arc::clone(pool);
+                    tending.spawn(async move { pool.tend().await });
+                }
+                while tending.join_next().await.is_some() {}
+            }
             Way::Maildir(_) => std::future::pending().await,
         }
     }
 
     /// Ends every idle connection with QUIT, for the end of the program.
     pub async fn close(&self) {
-        if let Way::Server(pool) = &self.way {
-            pool.close().await;
+        if let Way::Server(pools) = &self.way {
+            for pool in pools.each() {
+                pool.close().await;
+            }
         }
     }
 }
@@ -375,6 +430,21 @@ impl Transit {
         };
         (fates, Line { way, limits })
     }
+}
+
+/// Whether they can stand in for each other.
+pub fn check_all(all: &[Settings]) -> Result<(), SettingsError> {
+    let Some(first) = all.first() else {
+        return Err(SettingsError::None);
+    };
+    for settings in all {
+        settings.check()?;
+        let maildir = matches!(settings.address, Address::Maildir(_));
+        if settings.protocol != first.protocol || (maildir && all.len() > 1) {
+            return Err(SettingsError::Different(settings.address.to_string()));
+        }
+    }
+    Ok(())
 }
 
 /// The MAIL of a message of our own, with the parameters it needs.

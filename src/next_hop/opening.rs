@@ -134,8 +134,30 @@ pub(super) fn rcpt_replies(
     refusals.into_iter().map(&mut join).collect()
 }
 
-/// Says it, over the slot's connection.
+/// Says it, over the slot's connection. A next hop that fails before it has answered MAIL is set aside and the next one is
+/// asked: nothing has happened yet then.
 pub(super) async fn open(
+    slot: &mut Slot,
+    ask: &Ask<'_>,
+    until: Option<Instant>,
+) -> Result<Opening, Unreachable> {
+    let mut tried = Vec::new();
+    loop {
+        let error = match open_once(slot, ask, until).await {
+            Ok(opening) => {
+                slot.pool().is_well();
+                return Ok(opening);
+            }
+            Err(error) => error,
+        };
+        tried.push(std::sync::Arc::clone(slot.pool()));
+        if !error.is_of_the_hop() || !slot.go_on(&tried, until).await {
+            return Err(error);
+        }
+    }
+}
+
+async fn open_once(
     slot: &mut Slot,
     ask: &Ask<'_>,
     until: Option<Instant>,

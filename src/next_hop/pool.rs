@@ -1,6 +1,9 @@
-//! The connections to one next hop: at most `max_connections`, reused while fresh, ended with QUIT when stale.
+//! The connections to each next hop, and which of several gets the next one.
 //!
-//! It must never know what a transaction is: it lends a connection that stands between two transactions and takes
+//! Per next hop at most `max_connections`, reused while fresh, ended with QUIT when stale.
+//!
+//! Of several the first that has not just failed is used; one that failed is set aside for a while that grows, and comes back
+//! by itself. It must never know what a transaction is: it lends a connection that stands between two transactions and takes
 //! back only such a one. Waiting for a connection is bounded and ends in [`Unreachable::Busy`].
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +16,10 @@ use crate::smtp::extensions::Extensions;
 
 use super::connection::Connection;
 use super::counters::Counters;
-use super::settings::Settings;
-use super::unreachable::Unreachable;
+use super::greeting::{self, Login, back_off};
+use super::secure::Secure;
+use super::settings::{Settings, SettingsError};
+use super::unreachable::{Step, Unreachable};
 
 /// A connection that nobody uses.
 #[derive(Debug)]
@@ -23,10 +28,88 @@ struct Idle {
     since: Instant,
 }
 
+/// Settings, with what stands in the files that they name.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) settings: Settings,
+    pub(super) secure: Option<Secure>,
+    pub(super) login: Option<Login>,
+}
+
+/// How a next hop did lately.
+#[derive(Debug, Default)]
+struct Health {
+    /// In a row.
+    failures: u32,
+    /// Until when the others go first.
+    aside_until: Option<Instant>,
+}
+
+/// Every next hop, in the operator's order.
+#[derive(Debug)]
+pub(super) struct Pools(Vec<Arc<Pool>>);
+
+impl Pools {
+    pub(super) fn new(
+        settings: Vec<Settings>,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, SettingsError> {
+        let pools = settings
+            .into_iter()
+            .map(|settings| Pool::new(settings, Arc::clone(counters)).map(Arc::new));
+        Ok(Self(pools.collect::<Result<_, _>>()?))
+    }
+
+    /// Each of them.
+    pub(super) fn each(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        self.0.iter()
+    }
+
+    /// In the order in which they are tried now: those that are well as the operator has them, then the others, the one that
+    /// comes back first before the rest.
+    fn in_turn(&self) -> Vec<Arc<Pool>> {
+        let now = Instant::now();
+        let mut pools: Vec<_> = self.0.iter().map(|pool| (pool.aside(now), pool)).collect();
+        // Stable: among those that are well the operator's order stays.
+        pools.sort_by_key(|(aside, _)| *aside);
+        pools
+            .into_iter()
+            .map(|(_, pool)| Arc::clone(pool))
+            .collect()
+    }
+
+    /// Waits for the right to a connection to the first that is well. One that is busy is not one that is down: its mail waits
+    /// for it, and goes nowhere else.
+    pub(super) async fn slot(
+        self: &Arc<Self>,
+        until: Option<Instant>,
+    ) -> Result<Slot, Unreachable> {
+        let Some(pool) = self.in_turn().into_iter().next() else {
+            return Err(Unreachable::Closed {
+                step: Step::Connect,
+            });
+        };
+        let permit = pool.permit(until).await?;
+        Ok(Slot {
+            pools: Arc::clone(self),
+            pool,
+            connection: None,
+            permit,
+        })
+    }
+
+    /// Whether none of them is well.
+    pub(super) fn is_down(&self) -> bool {
+        let now = Instant::now();
+        self.0.iter().all(|pool| pool.aside(now).is_some())
+    }
+}
+
 /// Every connection to one next hop.
 #[derive(Debug)]
 pub(super) struct Pool {
-    pub(super) settings: Settings,
+    ready: Ready,
+    health: Mutex<Health>,
     pub(super) counters: Arc<Counters>,
     /// One permit for every connection in use. Idle ones need none: a connection is opened only under a permit and
     /// only when none is idle, so that busy and idle together never pass `max_connections`.
@@ -38,22 +121,63 @@ pub(super) struct Pool {
 /// The right to one connection, and that connection once it was needed. Dropping it gives both back.
 #[derive(Debug)]
 pub(super) struct Slot {
+    pools: Arc<Pools>,
     pool: Arc<Pool>,
     connection: Option<Box<Connection>>,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 impl Pool {
-    pub(super) fn new(settings: Settings, counters: Arc<Counters>) -> Self {
-        Self {
+    fn new(settings: Settings, counters: Arc<Counters>) -> Result<Self, SettingsError> {
+        Ok(Self {
             permits: Arc::new(Semaphore::new(
                 settings.limits.max_connections.min(Semaphore::MAX_PERMITS),
             )),
-            settings,
+            ready: Ready {
+                secure: settings.secure()?,
+                login: settings.login()?,
+                settings,
+            },
+            health: Mutex::default(),
             counters,
             idle: Mutex::default(),
             announced: Mutex::default(),
+        })
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.ready.settings
+    }
+
+    /// Until when it is set aside.
+    fn aside(&self, now: Instant) -> Option<Instant> {
+        lock(&self.health).aside_until.filter(|until| *until > now)
+    }
+
+    /// How many times it failed in a row.
+    pub(super) fn failures(&self) -> u32 {
+        lock(&self.health).failures
+    }
+
+    fn failed(&self) {
+        let limits = &self.settings().limits;
+        let mut health = lock(&self.health);
+        health.failures = health.failures.saturating_add(1);
+        let wait = back_off(
+            health.failures,
+            Duration::from_secs(limits.backoff_first_seconds),
+            Duration::from_secs(limits.backoff_most_seconds),
+        );
+        health.aside_until = Some(Instant::now() + wait);
+    }
+
+    /// It took a MAIL command, or would have.
+    pub(super) fn is_well(&self) {
+        let mut health = lock(&self.health);
+        if health.failures > 0 {
+            tracing::info!(next_hop = %self.settings().address, failures = health.failures, "next hop is back");
         }
+        *health = Health::default();
     }
 
     /// What the last connection's server announced; `None` while none was ever made.
@@ -62,20 +186,13 @@ impl Pool {
     }
 
     /// Waits for the right to a connection.
-    pub(super) async fn slot(
-        self: &Arc<Self>,
-        until: Option<Instant>,
-    ) -> Result<Slot, Unreachable> {
-        let limits = &self.settings.limits;
+    async fn permit(&self, until: Option<Instant>) -> Result<OwnedSemaphorePermit, Unreachable> {
+        let limits = &self.settings().limits;
         let by = Instant::now() + limits.connection_wait();
         let by = until.map_or(by, |until| until.min(by));
         // The semaphore is never closed; if it were, nobody would get a connection, which is what Busy says.
         match timeout_at(by, Arc::clone(&self.permits).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(Slot {
-                pool: Arc::clone(self),
-                connection: None,
-                _permit: permit,
-            }),
+            Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => {
                 self.counters.connections_busy.one();
                 Err(self.note(Unreachable::Busy {
@@ -88,7 +205,10 @@ impl Pool {
     /// Records a failure that is about us: the one place where it is logged and counted.
     pub(super) fn note(&self, error: Unreachable) -> Unreachable {
         self.counters.unreachable.one();
-        tracing::error!(next_hop = %self.settings.address, %error, "next hop failed us");
+        tracing::error!(next_hop = %self.settings().address, %error, "next hop failed us");
+        if error.is_of_the_hop() {
+            self.failed();
+        }
         error
     }
 
@@ -96,7 +216,7 @@ impl Pool {
     pub(super) async fn tend(&self) {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let limit = self.settings.limits.idle();
+            let limit = self.settings().limits.idle();
             self.end(|idle| idle.since.elapsed() >= limit).await;
         }
     }
@@ -122,7 +242,7 @@ impl Pool {
     }
 
     async fn open(&self, until: Option<Instant>) -> Result<Box<Connection>, Unreachable> {
-        let connection = Connection::open(&self.settings, until)
+        let connection = greeting::open(&self.ready, until)
             .await
             .map_err(|error| self.note(error))?;
         self.counters.connections_opened.one();
@@ -137,15 +257,40 @@ impl Slot {
     }
 
     /// The connection of this slot, else an idle one, else a new one; with it, whether it was used before and may
-    /// therefore have been closed meanwhile.
+    /// therefore have been closed meanwhile. A next hop that gives none is set aside, and the next one is asked.
     pub(super) async fn connection(
         &mut self,
         until: Option<Instant>,
     ) -> Result<(Box<Connection>, bool), Unreachable> {
-        match self.connection.take().or_else(|| self.pool.pop_idle()) {
-            Some(connection) => Ok((connection, true)),
-            None => Ok((self.pool.open(until).await?, false)),
+        let mut tried = Vec::new();
+        loop {
+            let error = match self.connection.take().or_else(|| self.pool.pop_idle()) {
+                Some(connection) => return Ok((connection, true)),
+                None => match self.pool.open(until).await {
+                    Ok(connection) => return Ok((connection, false)),
+                    Err(error) => error,
+                },
+            };
+            tried.push(Arc::clone(&self.pool));
+            if !self.go_on(&tried, until).await {
+                return Err(error);
+            }
         }
+    }
+
+    /// Goes over to the next of the next hops that was not tried yet; `false` when there is none.
+    pub(super) async fn go_on(&mut self, tried: &[Arc<Pool>], until: Option<Instant>) -> bool {
+        let untried = |pool: &Arc<Pool>| !tried.iter().any(|other| Arc::ptr_eq(pool, other));
+        for pool in self.pools.in_turn().into_iter().filter(untried) {
+            // The right to the one that failed stays until there is a right to another: nobody waits while holding a connection.
+            if let Ok(permit) = pool.permit(until).await {
+                tracing::info!(next_hop = %pool.settings().address, "going over to the next of the next hops");
+                self.permit = permit;
+                self.pool = pool;
+                return true;
+            }
+        }
+        false
     }
 
     /// Ends one idle connection, for a client that opens its own under this slot: busy and idle together stay within

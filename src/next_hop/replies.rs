@@ -68,6 +68,11 @@ pub(super) fn needs_smtputf8() -> Reply {
     Reply::new(550, ["5.6.7 next hop does not support SMTPUTF8"])
 }
 
+/// 550 5.7.30: RFC 8689 4.2.1.
+pub(super) fn needs_requiretls() -> Reply {
+    Reply::new(550, ["5.7.30 REQUIRETLS support required"])
+}
+
 /// 554 5.5.4: a path or a value holds what no command line may hold. The session refuses such input, so it comes from
 /// a spool file that was changed.
 pub(super) fn not_writable() -> Reply {

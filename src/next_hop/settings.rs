@@ -3,12 +3,16 @@
 //! It must never open anything. Every key has a unit in its name; an unknown key is an error, so that a typo never
 //! leaves a limit at its default in silence. What contradicts itself is a [`SettingsError`] naming the key.
 
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::address::Address;
+use super::greeting::Login;
+use super::secure::{Secure, SecureError, TlsMode, TlsSettings};
 use crate::smtp::Protocol;
 use crate::smtp::reply_reader::ReplyLimits;
 
@@ -28,9 +32,31 @@ pub struct Settings {
     /// the usual reason is a loop.
     #[serde(default)]
     pub chained: bool,
+    /// TLS towards it. Default: none.
+    #[serde(default)]
+    pub tls: TlsSettings,
+    /// Who we are to it. Default: nobody.
+    #[serde(default)]
+    pub auth: Option<AuthSettings>,
+    /// The address we connect from. Default: the system's choice.
+    #[serde(default)]
+    pub source_address: Option<IpAddr>,
     /// `[next_hop.limits]`.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// `auth` of a `[[next_hop]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthSettings {
+    /// The name.
+    pub user: String,
+    /// A file with the password on its first line.
+    pub password_file: PathBuf,
+    /// Whether it may be said without TLS. Default: `false`.
+    #[serde(default)]
+    pub plaintext: bool,
 }
 
 /// The limits of one next hop. Every time-out ends in a 451 to the client, never in a lost message.
@@ -45,6 +71,13 @@ pub struct Limits {
     pub idle_seconds: u64,
     /// Resolving the name and connecting. Default: 15.
     pub connect_timeout_seconds: u64,
+    /// A TLS handshake. Default: 20.
+    pub handshake_timeout_seconds: u64,
+    /// How long a next hop that failed is tried only after the others, at first; doubled with every further failure.
+    /// Default: 5.
+    pub backoff_first_seconds: u64,
+    /// The longest of these times. Default: 300.
+    pub backoff_most_seconds: u64,
     /// From the connection to the end of the greeting. Default: 60.
     pub greeting_timeout_seconds: u64,
     /// From a command (EHLO, XFORWARD, MAIL, RCPT, RSET) to the end of its reply. Default: 60.
@@ -79,6 +112,9 @@ impl Default for Limits {
             connection_wait_seconds: 10,
             idle_seconds: 30,
             connect_timeout_seconds: 15,
+            handshake_timeout_seconds: 20,
+            backoff_first_seconds: 5,
+            backoff_most_seconds: 300,
             greeting_timeout_seconds: 60,
             command_timeout_seconds: 60,
             data_start_timeout_seconds: 60,
@@ -114,6 +150,31 @@ pub enum SettingsError {
         /// `answer_within_seconds`.
         answer: u64,
     },
+    /// TLS as it cannot be.
+    #[error("next_hop {0}")]
+    Tls(#[from] SecureError),
+    /// The password cannot be read.
+    #[error("next_hop auth.password_file {}: {why}", file.display())]
+    Password {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Something that a directory has no use for.
+    #[error("next_hop {0} is for servers, not for a maildir")]
+    NotForMaildir(&'static str),
+    /// A login that could never be said.
+    #[error("next_hop auth without tls: set tls.mode, or auth.plaintext = true")]
+    AuthWithoutTls,
+    /// Next hops that are too different to stand in for each other.
+    #[error(
+        "several [[next_hop]] have to speak the same protocol, and a maildir stands alone: {0}"
+    )]
+    Different(String),
+    /// No next hop at all.
+    #[error("there is no [[next_hop]]")]
+    None,
     /// Not a name that may stand behind EHLO.
     #[error("next_hop helo `{0}` is not a host name or address literal")]
     Helo(String),
@@ -127,6 +188,9 @@ impl Settings {
             protocol: Protocol::default(),
             helo: helo(),
             chained: false,
+            tls: TlsSettings::default(),
+            auth: None,
+            source_address: None,
             limits: Limits::default(),
         }
     }
@@ -155,6 +219,17 @@ impl Settings {
                 1,
             ),
             ("dot_timeout_seconds", limits.dot_timeout_seconds, 1),
+            (
+                "handshake_timeout_seconds",
+                limits.handshake_timeout_seconds,
+                1,
+            ),
+            ("backoff_first_seconds", limits.backoff_first_seconds, 1),
+            (
+                "backoff_most_seconds",
+                limits.backoff_most_seconds,
+                limits.backoff_first_seconds,
+            ),
             ("reply_line_octets", octets(limits.reply_line_octets), 512),
             ("reply_lines", octets(limits.reply_lines), 1),
         ] {
@@ -168,6 +243,7 @@ impl Settings {
                 answer: limits.answer_within_seconds,
             });
         }
+        self.check_way()?;
         let fits = |octet: u8| octet.is_ascii_alphanumeric() || b".-_[]:".contains(&octet);
         if self.helo.is_empty() || self.helo.len() > 255 || !self.helo.bytes().all(fits) {
             return Err(SettingsError::Helo(self.helo.clone()));
@@ -176,10 +252,74 @@ impl Settings {
     }
 }
 
+impl Settings {
+    fn check_way(&self) -> Result<(), SettingsError> {
+        if let Address::Maildir(_) = self.address {
+            let given = [
+                ("tls", self.tls != TlsSettings::default()),
+                ("auth", self.auth.is_some()),
+                ("source_address", self.source_address.is_some()),
+            ];
+            if let Some((key, _)) = given.into_iter().find(|(_, given)| *given) {
+                return Err(SettingsError::NotForMaildir(key));
+            }
+        }
+        let in_clear = self.tls.mode == TlsMode::None;
+        if self
+            .auth
+            .as_ref()
+            .is_some_and(|auth| in_clear && !auth.plaintext)
+        {
+            return Err(SettingsError::AuthWithoutTls);
+        }
+        Ok(())
+    }
+
+    /// Every file that it rests on.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let password = self.auth.iter().map(|auth| auth.password_file.as_path());
+        self.tls.files().chain(password)
+    }
+
+    /// What a TLS handshake needs; `None`: no TLS.
+    pub(super) fn secure(&self) -> Result<Option<Secure>, SettingsError> {
+        let host = match &self.address {
+            Address::Tcp { host, .. } => Some(host.as_str()),
+            Address::Unix(_) | Address::Maildir(_) => None,
+        };
+        Ok(self.tls.load(host)?)
+    }
+
+    /// Name and password.
+    pub(super) fn login(&self) -> Result<Option<Login>, SettingsError> {
+        let Some(auth) = &self.auth else {
+            return Ok(None);
+        };
+        let wrong = |why: String| SettingsError::Password {
+            file: auth.password_file.clone(),
+            why,
+        };
+        let text = std::fs::read_to_string(&auth.password_file)
+            .map_err(|error| wrong(error.to_string()))?;
+        let password = text.lines().next().unwrap_or_default();
+        if password.is_empty() || password.contains('\0') {
+            return Err(wrong("its first line is no password".to_owned()));
+        }
+        Ok(Some(Login {
+            user: auth.user.clone(),
+            password: password.to_owned(),
+            plaintext: auth.plaintext,
+        }))
+    }
+}
+
 impl Limits {
     /// Every wait, by its key.
-    pub(crate) fn waits(&self) -> [(&'static str, u64); 10] {
+    pub(crate) fn waits(&self) -> [(&'static str, u64); 13] {
         [
+            ("handshake_timeout_seconds", self.handshake_timeout_seconds),
+            ("backoff_first_seconds", self.backoff_first_seconds),
+            ("backoff_most_seconds", self.backoff_most_seconds),
             ("connection_wait_seconds", self.connection_wait_seconds),
             ("idle_seconds", self.idle_seconds),
             ("connect_timeout_seconds", self.connect_timeout_seconds),

@@ -55,15 +55,15 @@ pub(super) async fn submit(
 ) -> Fate {
     slot.make_room().await;
     let pool = slot.pool();
-    let limits = &pool.settings.limits;
+    let limits = &pool.settings().limits;
     let no_dot_after = limits.no_dot_after(until);
     let step = Step::Connect;
-    let connecting = connect(&pool.settings.address);
+    let connecting = connect(&pool.settings().address, pool.settings().source_address);
     let by = due(limits.connect_timeout_seconds, Some(no_dot_after));
     let failure = match timeout_at(by, connecting).await {
         Ok(Ok(stream)) => {
             let (stream, shared) = Guarded::new(stream, limits.reply(), no_dot_after);
-            let spoken = speak(stream, &shared, &pool.settings, mailbox, message, until).await;
+            let spoken = speak(stream, &shared, pool.settings(), mailbox, message, until).await;
             return judge(pool, spoken, &seen(&shared));
         }
         Ok(Err(source)) => Unreachable::Io { step, source },

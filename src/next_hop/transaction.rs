@@ -287,11 +287,11 @@ impl ServerTransaction {
             return self.each(Fate::Unknown(replies::no_answer_to_dot()));
         };
         let pool = self.slot.pool();
-        let expected = match pool.settings.protocol {
+        let expected = match pool.settings().protocol {
             Protocol::Smtp => 1,
             Protocol::Lmtp => self.accepted,
         };
-        let limit = Instant::now() + pool.settings.limits.dot_timeout();
+        let limit = Instant::now() + pool.settings().limits.dot_timeout();
         let by = times.until.min(limit);
         let mut fates = Vec::with_capacity(expected);
         let mut usable = true;
@@ -349,7 +349,7 @@ impl ServerTransaction {
 
 fn times(slot: &Slot, until: Instant) -> Times {
     Times {
-        no_dot_after: slot.pool().settings.limits.no_dot_after(until),
+        no_dot_after: slot.pool().settings().limits.no_dot_after(until),
         until,
     }
 }

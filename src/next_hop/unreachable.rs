@@ -19,6 +19,10 @@ pub enum Step {
     Greeting,
     /// EHLO, LHLO or HELO.
     Hello,
+    /// STARTTLS and its handshake.
+    Starttls,
+    /// AUTH.
+    Auth,
     /// XFORWARD.
     Xforward,
     /// MAIL.
@@ -43,6 +47,8 @@ impl std::fmt::Display for Step {
             Self::Connect => "connecting",
             Self::Greeting => "the greeting",
             Self::Hello => "EHLO",
+            Self::Starttls => "STARTTLS",
+            Self::Auth => "AUTH",
             Self::Xforward => "XFORWARD",
             Self::Mail => "MAIL",
             Self::Rcpt => "RCPT",
@@ -103,6 +109,12 @@ pub enum Unreachable {
         /// What we were about to send.
         step: Step,
     },
+    /// TLS that was asked for, and could not be had as it was asked for.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// A login is configured and none of our mechanisms is offered.
+    #[error("the next hop announces neither AUTH PLAIN nor AUTH LOGIN")]
+    NoAuth,
     /// It announces XPIXELGATE and is not `chained`.
     #[error(
         "next hop announces XPIXELGATE: it is a pixelgate, perhaps this one (set chained = true if meant)"
@@ -129,6 +141,33 @@ impl Unreachable {
         }
     }
 
+    /// Whether it says that this next hop does not take mail at the moment, from anybody.
+    pub(super) fn is_of_the_hop(&self) -> bool {
+        let early = |step: &Step| {
+            matches!(
+                step,
+                Step::Connect
+                    | Step::Greeting
+                    | Step::Hello
+                    | Step::Starttls
+                    | Step::Auth
+                    | Step::Xforward
+                    | Step::Mail
+            )
+        };
+        match self {
+            Self::Said { code: 421, .. } => true,
+            Self::Io { step, .. }
+            | Self::TimedOut { step }
+            | Self::Closed { step }
+            | Self::Said { step, .. }
+            | Self::Garbage { step, .. }
+            | Self::OutOfTurn { step } => early(step),
+            Self::Tls(_) | Self::NoAuth | Self::Loop => true,
+            Self::Busy { .. } | Self::Maildir(_) => false,
+        }
+    }
+
     /// What the client is told.
     pub fn to_reply(&self) -> Reply {
         match self {
@@ -144,6 +183,7 @@ impl Unreachable {
             | Self::Closed { .. }
             | Self::Garbage { .. }
             | Self::OutOfTurn { .. } => replies::connection_lost(),
+            Self::Tls(_) | Self::NoAuth => replies::not_reached(),
             Self::Said { code, .. } => replies::about_us(&Reply::new(*code, [""])),
             Self::Loop => replies::loop_found(),
             Self::Busy { .. } => replies::all_connections_busy(),
@@ -158,6 +198,8 @@ impl Unreachable {
             Self::Said { code, .. } => *code == 421,
             Self::TimedOut { .. }
             | Self::Garbage { .. }
+            | Self::Tls(_)
+            | Self::NoAuth
             | Self::Loop
             | Self::Busy { .. }
             | Self::Maildir(_) => false,

@@ -18,7 +18,7 @@ use super::decide::{Classes, Decisions, Facts, Place, enforced, treatment};
 use super::lawbook::Lawbook;
 use super::plan::{Group, Treatment, group, strictest};
 use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops};
-use super::streams::{Assignment, Streams};
+use super::streams::{Assignment, Connection, Streams};
 use super::strip;
 use super::survey::{Survey, survey};
 use super::withdrawal::Offered;
@@ -68,6 +68,8 @@ pub struct Case<'a> {
     pub message: &'a Bytes,
     /// The listener it came by.
     pub listener: &'a str,
+    /// The name its client proved.
+    pub login: Option<&'a str>,
     /// Whether the reverse-path is null: then everything is out of scope.
     pub null_reverse_path: bool,
     /// The forward-paths, as between the brackets.
@@ -126,7 +128,13 @@ impl Examiner {
         if let Some(reply) = self.loops(case.message) {
             return Err(reply);
         }
-        let assignment = self.streams.assign(case.listener, &survey.header.asked);
+        let assignment = self.streams.assign(
+            Connection {
+                listener: case.listener,
+                login: case.login,
+            },
+            &survey.header.asked,
+        );
         for _ in 0..ROUNDS {
             let asked_at = Instant::now();
             let (subjects, standings) = self.ask(&assignment.controller, &case.forward_paths).await;

@@ -38,22 +38,25 @@ impl Journey {
             helo: &self.client.helo,
             client: self.client.address,
             name,
-            protocol: self.protocol_word(),
+            protocol: &self.protocol_word(),
             id: self.id.as_str(),
             date: &dsn::rfc5322(self.arrived_at.as_second()).unwrap_or_default(),
         })
     }
 
-    /// The `with` word of RFC 3848 and RFC 6531 4.3.
-    fn protocol_word(&self) -> &'static str {
+    /// The `with` word of RFC 3848 and RFC 6531 4.3: `S` for TLS, `A` for a login.
+    fn protocol_word(&self) -> String {
         let utf8 = self.mail.parameters.has("SMTPUTF8");
-        match (self.client.protocol, utf8) {
+        let word = match (self.client.protocol, utf8) {
             (Protocol::Lmtp, true) => "UTF8LMTP",
             (Protocol::Lmtp, false) => "LMTP",
             (Protocol::Smtp, true) => "UTF8SMTP",
             (Protocol::Smtp, false) if self.client.esmtp => "ESMTP",
-            (Protocol::Smtp, false) => "SMTP",
-        }
+            (Protocol::Smtp, false) => return "SMTP".to_owned(),
+        };
+        let tls = if self.client.tls.is_some() { "S" } else { "" };
+        let login = if self.client.login.is_some() { "A" } else { "" };
+        format!("{word}{tls}{login}")
     }
 
     /// The key under which the first sight of this mail is remembered: reverse-path, forward-paths and the message without

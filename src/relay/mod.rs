@@ -175,6 +175,7 @@ impl Relay {
         Case {
             message,
             listener: &journey.client.listener,
+            login: journey.client.login.as_deref(),
             null_reverse_path: journey.mail.reverse_path.is_null(),
             forward_paths: journey
                 .rcpts

@@ -29,24 +29,29 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 impl Relay {
     /// Delivers what is owed whenever it is due, until `stop` says so.
-    pub async fn deliver_owed(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+    /// `relays` is the relay as it is configured now.
+    pub async fn deliver_owed(
+        mut relays: watch::Receiver<Arc<Self>>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         while !*stop.borrow() {
+            let relay = Arc::clone(&relays.borrow_and_update());
             let now = Timestamp::now();
-            let due = self.spool.due(now, AT_ONCE);
+            let due = relay.spool.due(now, AT_ONCE);
             if due.is_empty() {
-                let sleep = self
+                let sleep = relay
                     .spool
                     .next_due()
                     .map_or(LONGEST_SLEEP, |at| until(now, at).min(LONGEST_SLEEP));
                 tokio::select! {
                     () = tokio::time::sleep(sleep) => {}
-                    () = self.spool.changed() => {}
+                    () = relay.spool.changed() => {}
                     _ = stop.changed() => {}
                 }
                 continue;
             }
             let attempts = due.into_iter().map(|id| {
-                let relay = Arc::clone(&self);
+                let relay = Arc::clone(&relay);
                 tokio::task::spawn(async move { relay.attempt(&id).await })
             });
             for attempt in attempts.collect::<Vec<_>>() {

@@ -120,6 +120,9 @@ pub struct Stream {
     /// Addresses of the listeners whose mail may belong to it; none: every listener.
     #[serde(default)]
     pub listeners: Vec<String>,
+    /// Names of logins whose mail may belong to it; none: whoever may send.
+    #[serde(default)]
+    pub logins: Vec<String>,
     /// Enforce, or look on for a while.
     #[serde(default)]
     pub enforcement: Enforcement,
@@ -251,6 +254,7 @@ impl Stream {
             controller: Some("default".to_owned()),
             kind: StreamKind::Marketing,
             listeners: Vec::new(),
+            logins: Vec::new(),
             enforcement: Enforcement::Enforce,
             withdrawal_link: None,
             trackers: vec![Tracker {

@@ -19,6 +19,25 @@ pub struct Streams {
     built_in: Stream,
     unassigned: Stream,
     doors: BTreeMap<String, Speaks>,
+    logins: BTreeMap<String, Speaks>,
+}
+
+/// By what a message came in: all that fixes for whom it may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection<'a> {
+    /// The listener's address as configured.
+    pub listener: &'a str,
+    /// The name its client proved.
+    pub login: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for Connection<'a> {
+    fn from(listener: &'a str) -> Self {
+        Self {
+            listener,
+            login: None,
+        }
+    }
 }
 
 /// What a message says of itself in fields of ours.
@@ -64,6 +83,16 @@ impl Streams {
             built_in: Stream::built_in(),
             unassigned: Stream::unassigned(),
             doors: doors.into_iter().collect(),
+            logins: BTreeMap::new(),
+        }
+    }
+
+    /// With what the configuration says of logins; who is not named there speaks as the listener does.
+    #[must_use]
+    pub fn with_logins(self, logins: impl IntoIterator<Item = (String, Speaks)>) -> Self {
+        Self {
+            logins: logins.into_iter().collect(),
+            ..self
         }
     }
 
@@ -76,9 +105,13 @@ impl Streams {
         }
     }
 
-    /// Whose mail it is that came in at `listener` and says this of itself.
-    pub fn assign(&self, listener: &str, asked: &Asked) -> Assignment<'_> {
-        let Some((stream, controller)) = self.pick(listener, asked) else {
+    /// Whose mail it is that came in so and says this of itself.
+    pub fn assign<'c>(
+        &self,
+        connection: impl Into<Connection<'c>>,
+        asked: &Asked,
+    ) -> Assignment<'_> {
+        let Some((stream, controller)) = self.pick(connection.into(), asked) else {
             return Assignment {
                 stream: &self.unassigned,
                 controller: Cow::Borrowed(UNASSIGNED),
@@ -101,13 +134,12 @@ impl Streams {
     }
 
     /// The one stream and controller that are meant; `None` where none is, or more than one could be.
-    fn pick(&self, listener: &str, asked: &Asked) -> Option<(&Stream, Cow<'_, str>)> {
+    fn pick(&self, connection: Connection<'_>, asked: &Asked) -> Option<(&Stream, Cow<'_, str>)> {
         // A listener that is gone from the configuration speaks for nobody any more.
-        let speaks = self.doors.get(listener)?;
-        let open = self
-            .all()
-            .iter()
-            .filter(|stream| stream.is_open_to(listener));
+        let door = self.doors.get(connection.listener)?;
+        let own = connection.login.and_then(|login| self.logins.get(login));
+        let speaks = own.unwrap_or(door);
+        let open = self.all().iter().filter(|stream| stream.takes(connection));
         let open: Vec<&Stream> = open.collect();
         let controllers = asked.among(speaks, &open)?;
         let meant = |controller: &str| -> Vec<&Stream> {
@@ -230,6 +262,13 @@ impl Stream {
     /// Whether mail of this listener may belong to it.
     pub fn is_open_to(&self, listener: &str) -> bool {
         self.listeners.is_empty() || self.listeners.iter().any(|address| address == listener)
+    }
+
+    /// Whether mail of this connection may belong to it.
+    pub fn takes(&self, connection: Connection<'_>) -> bool {
+        let named = |login: &str| self.logins.iter().any(|name| name == login);
+        let logged_in = self.logins.is_empty() || connection.login.is_some_and(named);
+        logged_in && self.is_open_to(connection.listener)
     }
 
     /// Whether mail of this controller may belong to it, where the connection may speak for the controller.

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fmt, io};
 
 use ipnet::IpNet;
@@ -13,8 +14,12 @@ use serde::{Deserialize, Deserializer, de};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 use super::ServerError;
+use super::tls::{TlsError, TlsSettings};
 use crate::relay::speaks::Speaks;
+use crate::session::door::{Door, Networks};
+use crate::session::logins::{Certificates, Logins, LoginsError};
 use crate::smtp::Protocol;
+use crate::smtp::data::BareNewlines;
 
 /// Who may connect to our Unix sockets: owner and group.
 const SOCKET_MODE: u32 = 0o660;
@@ -74,6 +79,118 @@ pub struct ListenerSettings {
     /// all means everybody who may connect.
     #[serde(default, deserialize_with = "networks")]
     pub xforward_networks: Vec<IpNet>,
+    /// Who speaks for other clients by XCLIENT: addresses or networks; nobody where nothing is said.
+    #[serde(default, deserialize_with = "networks")]
+    pub xclient_networks: Vec<IpNet>,
+    /// Who begins every connection with a PROXY header: addresses or networks; nobody where nothing is said.
+    #[serde(default, deserialize_with = "networks")]
+    pub proxy_networks: Vec<IpNet>,
+    /// What becomes of a bare LF in a message.
+    #[serde(default)]
+    pub bare_newlines: BareNewlines,
+    /// Whether one RCPT may be refused and another not; `false` for Postfix with `speed_adjust`.
+    #[serde(default = "yes")]
+    pub selective_rejects: bool,
+    /// Certificate and key.
+    pub tls: Option<TlsSettings>,
+    /// Who may log in.
+    pub auth: Option<AuthSettings>,
+}
+
+/// `auth` of a `[[listener]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthSettings {
+    /// `name:hash` lines as `pixelgate keys password` prints them.
+    pub file: PathBuf,
+    /// Whether a password may be said without TLS.
+    #[serde(default)]
+    pub plaintext: bool,
+}
+
+/// A listener whose TLS or logins cannot be had. The operator is to blame.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// Its TLS.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
+    /// The file of logins cannot be read.
+    #[error("{}: {source}", file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file of logins is not one.
+    #[error("{}: {source}", file.display())]
+    Logins {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: LoginsError,
+    },
+    /// Nobody could log in.
+    #[error("auth needs tls, or plaintext = true: a password in clear is not taken otherwise")]
+    AuthWithoutTls,
+    /// LMTP answers for each recipient.
+    #[error("selective_rejects = false is for SMTP: LMTP answers for each recipient")]
+    TogetherOverLmtp,
+}
+
+impl ListenerSettings {
+    /// Reads certificates and logins, and puts together what its sessions go by.
+    ///
+    /// # Errors
+    /// The first thing that is missing or wrong.
+    pub fn door(&self, certificates: &Certificates) -> Result<Door, DoorError> {
+        let tls = self.tls.as_ref().map(TlsSettings::load).transpose()?;
+        let asks_for_certificates = self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        let logins = match &self.auth {
+            Some(auth) if tls.is_none() && !auth.plaintext => {
+                return Err(DoorError::AuthWithoutTls);
+            }
+            Some(AuthSettings { file, .. }) => {
+                let text = std::fs::read_to_string(file).map_err(|source| DoorError::File {
+                    file: file.clone(),
+                    source,
+                })?;
+                let logins = Logins::read(&text, certificates.clone());
+                Some(logins.map_err(|source| DoorError::Logins {
+                    file: file.clone(),
+                    source,
+                })?)
+            }
+            None if asks_for_certificates => Some(Logins::of_certificates(certificates.clone())),
+            None => None,
+        };
+        if !self.selective_rejects && self.protocol == Protocol::Lmtp {
+            return Err(DoorError::TogetherOverLmtp);
+        }
+        Ok(Door {
+            listener: self.address.to_string(),
+            protocol: self.protocol,
+            trusted: Networks(self.trusted_networks.clone()),
+            xforward: Networks(self.xforward_networks.clone()),
+            xclient: Networks(self.xclient_networks.clone()),
+            proxy: Networks(self.proxy_networks.clone()),
+            tls,
+            logins: logins.map(Arc::new),
+            plaintext_auth: self.auth.as_ref().is_some_and(|auth| auth.plaintext),
+            bare_newlines: self.bare_newlines,
+            together: !self.selective_rejects,
+        })
+    }
+
+    /// Every file that its sessions depend on.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let tls = self.tls.iter().flat_map(TlsSettings::files);
+        tls.chain(self.auth.iter().map(|auth| auth.file.as_path()))
+    }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn loopback() -> Vec<IpNet> {

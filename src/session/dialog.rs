@@ -7,10 +7,13 @@
 use std::num::NonZeroUsize;
 
 use crate::smtp::Protocol;
+use crate::smtp::auth;
 use crate::smtp::command::Command;
-use crate::smtp::replies;
+use crate::smtp::parameter::ParameterError;
+use crate::smtp::replies::{self, Offers};
 use crate::smtp::reply::Reply;
 use crate::smtp::transaction::{Mail, Rcpt};
+use crate::smtp::xclient::Xclient;
 use crate::smtp::xforward::Attribute;
 
 /// What bounds a dialog.
@@ -18,14 +21,34 @@ use crate::smtp::xforward::Attribute;
 pub struct Bounds {
     /// What the listener speaks.
     pub protocol: Protocol,
-    /// Whether this client may use XFORWARD.
-    pub xforward: bool,
     /// Accepted forward-paths of one transaction.
     pub recipients: usize,
     /// Wrong commands since the last message, before the client is sent away.
     pub bad_commands: usize,
     /// Commands that move no mail since the last message, before the client is sent away.
     pub idle_commands: usize,
+}
+
+/// What this client may do now; it changes with TLS, a login and XCLIENT.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Leave {
+    /// What is offered to it.
+    pub offers: Offers,
+    /// Whether TLS has to come first.
+    pub tls_first: bool,
+    /// Whether AUTH would be offered under TLS.
+    pub auth_needs_tls: bool,
+    /// Why it may not send mail; `None`: it may.
+    pub barred: Option<Barred>,
+}
+
+/// Why a client may not send mail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Barred {
+    /// A stranger, who may log in.
+    LoginFirst,
+    /// A stranger.
+    NotTrusted,
 }
 
 /// How the client introduced itself.
@@ -50,6 +73,8 @@ enum State {
     Mail(Hello, Envelope),
     /// At least one RCPT was accepted: DATA is legal.
     Rcpt(Hello, Envelope, NonZeroUsize),
+    /// The first chunk was read: until the last one the transaction takes nothing but chunks (RFC 3030 2).
+    Chunks(Hello, NonZeroUsize),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +100,26 @@ pub enum Step {
     Rcpt(Rcpt),
     /// Say 354 and read the message; [`Dialog::message_answered`] follows.
     Data,
+    /// Read so many octets of the message; [`Dialog::chunk_read`] or, behind the last, [`Dialog::message_answered`] follows.
+    Chunk {
+        /// How many.
+        octets: u64,
+        /// Whether they are the last ones.
+        last: bool,
+    },
+    /// Read so many octets, throw them away and say this: they are content, whatever is wrong with the command.
+    Swallow {
+        /// How many.
+        octets: u64,
+        /// What to say.
+        reply: Reply,
+    },
+    /// Say 220 and begin TLS; [`Dialog::restarted`] follows.
+    Starttls,
+    /// Ask who the client is.
+    Auth(auth::Start),
+    /// Believe this of the client, greet it anew; [`Dialog::restarted`] follows.
+    Xclient(Xclient),
     /// Drop the transaction if there is one, and say 250.
     Reset,
     /// Keep these for the next transaction, and say 250.
@@ -85,6 +130,7 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Dialog {
     bounds: Bounds,
+    leave: Leave,
     state: State,
     bad: usize,
     idle: usize,
@@ -95,23 +141,44 @@ impl Dialog {
     pub fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
+            leave: Leave::default(),
             state: State::Connected,
             bad: 0,
             idle: 0,
         }
     }
 
+    /// What this client may do from now on.
+    pub fn allow(&mut self, leave: Leave) {
+        self.leave = leave;
+    }
+
+    /// Whether REQUIRETLS is offered, as far as the way on is known.
+    pub fn offer_requiretls(&mut self, offered: bool) {
+        self.leave.offers.requiretls = offered;
+    }
+
+    /// What the client is offered now.
+    pub fn offers(&self) -> Offers {
+        self.leave.offers
+    }
+
+    /// The client was greeted anew: nothing it said before holds (RFC 3207 4.2, XCLIENT_README).
+    pub fn restarted(&mut self) {
+        self.state = State::Connected;
+    }
+
     /// What one line means now. A line that was no command comes with the reply it deserves.
     pub fn step(&mut self, command: Result<Command, Reply>) -> Step {
         let moves_mail = matches!(
             command,
-            Ok(Command::Rcpt(_) | Command::Data | Command::Quit)
+            Ok(Command::Rcpt(_) | Command::Data | Command::Bdat { .. } | Command::Quit)
         );
         let step = match command {
             Ok(command) => self.legal(command),
             Err(reply) => Step::Say(reply),
         };
-        if let Step::Say(reply) = &step
+        if let Step::Say(reply) | Step::Swallow { reply, .. } = &step
             && matches!(reply.code(), 500..=503 | 550 | 553 | 555)
         {
             self.bad += 1;
@@ -146,11 +213,12 @@ impl Dialog {
             Command::Vrfy => Step::Say(replies::not_verified()),
             Command::Help => Step::Say(replies::help()),
             Command::Expn => Step::Say(replies::not_implemented("EXPN")),
-            Command::Starttls => Step::Say(replies::not_implemented("STARTTLS")),
-            Command::Auth => Step::Say(replies::not_implemented("AUTH")),
-            Command::Xclient => Step::Say(replies::not_implemented("XCLIENT")),
-            // What follows BDAT is content. Read as commands it would be a second message (faults.md 2.1).
-            Command::Bdat => Step::Close(replies::not_implemented("BDAT")),
+            Command::Starttls => self.starttls(),
+            Command::Auth(start) => self.auth(start),
+            Command::Xclient(said) => self.xclient(said),
+            Command::Bdat { octets, last } => self.bdat(octets, last),
+            // What follows BDAT is content. Read as commands it would be a second message.
+            Command::BadBdat => Step::Close(replies::bad_bdat()),
             Command::Foreign => Step::Close(replies::not_smtp()),
             Command::Unknown => Step::Say(replies::unknown_command()),
         }
@@ -172,8 +240,20 @@ impl Dialog {
     fn mail(&mut self, mail: Mail) -> Step {
         match &self.state {
             State::Connected => Step::Say(replies::hello_first(self.bounds.protocol)),
-            State::Mail(..) | State::Rcpt(..) => {
+            State::Mail(..) | State::Rcpt(..) | State::Chunks(..) => {
                 Step::Say(replies::bad_sequence("A transaction is open already"))
+            }
+            State::Greeted(_) if self.leave.tls_first => Step::Say(replies::tls_first()),
+            State::Greeted(_) if self.leave.barred == Some(Barred::LoginFirst) => {
+                Step::Say(replies::login_first())
+            }
+            State::Greeted(_) if self.leave.barred == Some(Barred::NotTrusted) => {
+                Step::Close(replies::not_trusted())
+            }
+            State::Greeted(_)
+                if mail.parameters.has("REQUIRETLS") && !self.leave.offers.requiretls =>
+            {
+                Step::Say(ParameterError::Unknown.into())
             }
             State::Greeted(hello) => match (mail.parameters.size(), hello.size) {
                 (Some(octets), Some(limit)) if octets > limit => {
@@ -188,6 +268,7 @@ impl Dialog {
         let (envelope, accepted) = match &self.state {
             State::Connected => return Step::Say(replies::hello_first(self.bounds.protocol)),
             State::Greeted(_) => return Step::Say(replies::bad_sequence("MAIL first")),
+            State::Chunks(..) => return Step::Say(replies::bad_sequence("RCPT between chunks")),
             State::Mail(_, envelope) => (envelope, 0),
             State::Rcpt(_, envelope, accepted) => (envelope, accepted.get()),
         };
@@ -208,17 +289,78 @@ impl Dialog {
             // RFC 2920 3.1: a client that pipelined may say DATA although every RCPT was refused.
             State::Mail(..) => Step::Say(replies::no_valid_recipients()),
             State::Rcpt(..) => Step::Data,
+            State::Chunks(..) => Step::Say(replies::bad_sequence("DATA between chunks")),
+        }
+    }
+
+    /// Whatever is wrong, the octets that were announced are content (RFC 3030 4.2).
+    fn bdat(&self, octets: u64, last: bool) -> Step {
+        let reply = match &self.state {
+            State::Rcpt(..) | State::Chunks(..) => return Step::Chunk { octets, last },
+            State::Connected => replies::hello_first(self.bounds.protocol),
+            State::Greeted(_) => replies::bad_sequence("MAIL first"),
+            State::Mail(..) => replies::no_valid_recipients(),
+        };
+        Step::Swallow { octets, reply }
+    }
+
+    fn starttls(&self) -> Step {
+        match &self.state {
+            _ if !self.leave.offers.starttls => Step::Say(replies::no_tls()),
+            State::Connected => Step::Say(replies::hello_first(self.bounds.protocol)),
+            State::Greeted(_) => Step::Starttls,
+            State::Mail(..) | State::Rcpt(..) | State::Chunks(..) => {
+                Step::Say(replies::bad_sequence("STARTTLS within a transaction"))
+            }
+        }
+    }
+
+    fn auth(&self, start: auth::Start) -> Step {
+        match &self.state {
+            State::Connected => Step::Say(replies::hello_first(self.bounds.protocol)),
+            State::Greeted(hello) if hello.extended => match self.leave {
+                Leave { offers, .. } if offers.auth => Step::Auth(start),
+                Leave {
+                    tls_first: true, ..
+                } => Step::Say(replies::tls_first()),
+                Leave {
+                    auth_needs_tls: true,
+                    ..
+                } => Step::Say(replies::auth_needs_tls()),
+                _ => Step::Say(replies::bad_sequence("AUTH is not available now")),
+            },
+            State::Greeted(_) => Step::Say(replies::bad_sequence("EHLO first")),
+            State::Mail(..) | State::Rcpt(..) | State::Chunks(..) => {
+                Step::Say(replies::bad_sequence("AUTH within a transaction"))
+            }
+        }
+    }
+
+    fn xclient(&self, said: Xclient) -> Step {
+        match &self.state {
+            _ if !self.leave.offers.xclient => Step::Say(replies::xclient_not_allowed()),
+            State::Connected | State::Greeted(_) => Step::Xclient(said),
+            State::Mail(..) | State::Rcpt(..) | State::Chunks(..) => {
+                Step::Say(replies::bad_sequence("XCLIENT within a transaction"))
+            }
+        }
+    }
+
+    /// A chunk that is not the last one was read.
+    pub fn chunk_read(&mut self) {
+        if let State::Rcpt(hello, _, accepted) = &self.state {
+            self.state = State::Chunks(hello.clone(), *accepted);
         }
     }
 
     fn xforward(&self, pairs: Vec<(Attribute, String)>) -> Step {
-        if !self.bounds.xforward {
+        if !self.leave.offers.xforward {
             return Step::Say(replies::xforward_not_allowed());
         }
         match &self.state {
             State::Connected => Step::Say(replies::hello_first(self.bounds.protocol)),
             State::Greeted(_) => Step::Xforward(pairs),
-            State::Mail(..) | State::Rcpt(..) => {
+            State::Mail(..) | State::Rcpt(..) | State::Chunks(..) => {
                 Step::Say(replies::bad_sequence("XFORWARD within a transaction"))
             }
         }
@@ -243,7 +385,7 @@ impl Dialog {
         let done = replies.iter().filter(|reply| reply.is_done()).count();
         self.idle += replies.len() - done;
         let (hello, envelope, before) = match &self.state {
-            State::Connected | State::Greeted(_) => return,
+            State::Connected | State::Greeted(_) | State::Chunks(..) => return,
             State::Mail(hello, envelope) => (hello, *envelope, 0),
             State::Rcpt(hello, envelope, before) => (hello, *envelope, before.get()),
         };
@@ -262,7 +404,7 @@ impl Dialog {
     fn transaction_over(&mut self) {
         match &self.state {
             State::Connected | State::Greeted(_) => {}
-            State::Mail(hello, _) | State::Rcpt(hello, _, _) => {
+            State::Mail(hello, _) | State::Rcpt(hello, _, _) | State::Chunks(hello, _) => {
                 self.state = State::Greeted(hello.clone());
             }
         }
@@ -272,7 +414,10 @@ impl Dialog {
     pub fn hello_said(&self) -> Option<&Hello> {
         match &self.state {
             State::Connected => None,
-            State::Greeted(hello) | State::Mail(hello, _) | State::Rcpt(hello, _, _) => Some(hello),
+            State::Greeted(hello)
+            | State::Mail(hello, _)
+            | State::Rcpt(hello, _, _)
+            | State::Chunks(hello, _) => Some(hello),
         }
     }
 
@@ -280,7 +425,7 @@ impl Dialog {
     pub fn accepted(&self) -> usize {
         match &self.state {
             State::Connected | State::Greeted(_) | State::Mail(..) => 0,
-            State::Rcpt(_, _, accepted) => accepted.get(),
+            State::Rcpt(_, _, accepted) | State::Chunks(_, accepted) => accepted.get(),
         }
     }
 

@@ -1,10 +1,10 @@
 use super::*;
+use crate::smtp::replies::Offers;
 use proptest::prelude::*;
 
 fn bounds(protocol: Protocol) -> Bounds {
     Bounds {
         protocol,
-        xforward: true,
         recipients: 3,
         bad_commands: 5,
         idle_commands: 50,
@@ -12,7 +12,24 @@ fn bounds(protocol: Protocol) -> Bounds {
 }
 
 fn smtp() -> Dialog {
-    Dialog::new(bounds(Protocol::Smtp))
+    offered(bounds(Protocol::Smtp), ALL)
+}
+
+const ALL: Offers = Offers {
+    starttls: true,
+    auth: true,
+    requiretls: true,
+    xforward: true,
+    xclient: true,
+};
+
+fn offered(bounds: Bounds, offers: Offers) -> Dialog {
+    let mut dialog = Dialog::new(bounds);
+    dialog.allow(Leave {
+        offers,
+        ..Leave::default()
+    });
+    dialog
 }
 
 fn step(dialog: &mut Dialog, line: &str) -> Step {
@@ -179,21 +196,31 @@ fn international_forward_paths_need_smtputf8_in_mail() {
 
 #[test]
 fn what_is_not_offered_is_refused_and_content_never_becomes_commands() {
-    let mut dialog = Dialog::new(Bounds {
-        xforward: false,
-        ..bounds(Protocol::Smtp)
-    });
+    let mut dialog = Dialog::new(bounds(Protocol::Smtp));
     step(&mut dialog, "EHLO x");
     for (line, expected) in [
         ("STARTTLS", 502),
-        ("AUTH PLAIN AA==", 502),
-        ("XCLIENT NAME=x", 502),
+        ("AUTH PLAIN AA==", 503),
+        ("XCLIENT NAME=x", 550),
         ("EXPN x", 502),
         ("XFORWARD NAME=x", 550),
     ] {
         assert_eq!(code(&mut dialog, line), expected, "{line}");
     }
-    assert!(matches!(step(&mut dialog, "BDAT 5 LAST"), Step::Close(reply) if reply.code() == 502));
+    for line in [
+        "BDAT",
+        "BDAT x",
+        "BDAT -1",
+        "BDAT 5 LAST x",
+        "BDAT 5 MORE",
+        "BDAT 99999999999999999999",
+    ] {
+        let step = step(&mut dialog, line);
+        assert!(
+            matches!(step, Step::Close(reply) if reply.code() == 501),
+            "{line}"
+        );
+    }
     assert!(
         matches!(step(&mut dialog, "GET / HTTP/1.0"), Step::Close(reply) if reply.code() == 500)
     );
@@ -210,7 +237,10 @@ fn patience_ends_and_a_message_restores_it() {
         "WHAT",
         "MAIL FROM:a",
         "RCPT TO:<a@b.example>",
-        "AUTH",
+        "AUTH PLAIN",
+        "BDAT 7",
+        "BDAT 7 LAST",
+        "XCLIENT ADDR=192.0.2.1",
         "DATA",
     ] {
         code(&mut dialog, line);
@@ -261,8 +291,9 @@ proptest! {
     #[test]
     fn never_out_of_order(events in proptest::collection::vec(event(), 0..60), lmtp in any::<bool>()) {
         let protocol = if lmtp { Protocol::Lmtp } else { Protocol::Smtp };
-        let mut dialog = Dialog::new(Bounds { bad_commands: 1000, idle_commands: 1000, ..bounds(protocol) });
+        let mut dialog = offered(Bounds { bad_commands: 1000, idle_commands: 1000, ..bounds(protocol) }, ALL);
         let (mut greeted, mut open, mut accepted) = (false, false, 0);
+        let mut chunks = false;
         let mut asked = None;
         for event in events {
             let done = matches!(event, Event::Accept);
@@ -270,24 +301,43 @@ proptest! {
                 (Event::Line(line), _) => {
                     let step = step(&mut dialog, line);
                     match &step {
-                        Step::Mail(_) => prop_assert!(greeted && !open),
-                        Step::Rcpt(_) => prop_assert!(open && accepted < 3),
-                        Step::Xforward(_) => prop_assert!(greeted && !open),
+                        Step::Mail(_) | Step::Xforward(_) | Step::Auth(_) => prop_assert!(greeted && !open),
+                        Step::Rcpt(_) => prop_assert!(open && accepted < 3 && !chunks),
                         Step::Hello { .. } => {
                             greeted = true;
-                            (open, accepted) = (false, 0);
+                            (open, accepted, chunks) = (false, 0, false);
                         }
-                        Step::Reset => (open, accepted) = (false, 0),
+                        Step::Reset => (open, accepted, chunks) = (false, 0, false),
                         Step::Data => {
-                            prop_assert!(open && accepted > 0);
+                            prop_assert!(open && accepted > 0 && !chunks);
                             dialog.message_answered();
                             (open, accepted) = (false, 0);
                         }
+                        Step::Chunk { last, .. } => {
+                            prop_assert!(open && accepted > 0);
+                            chunks = !last;
+                            if *last {
+                                dialog.message_answered();
+                                (open, accepted) = (false, 0);
+                            } else {
+                                dialog.chunk_read();
+                            }
+                        }
+                        Step::Swallow { octets, reply } => {
+                            prop_assert!(accepted == 0);
+                            prop_assert!(*octets == 7 && reply.code() >= 400);
+                        }
+                        Step::Starttls | Step::Xclient(_) => {
+                            prop_assert!(!open);
+                            dialog.restarted();
+                            greeted = false;
+                        }
                         Step::Close(_) => return Ok(()),
                         Step::Say(reply) => {
-                            prop_assert!(line != "DATA" || accepted == 0);
+                            prop_assert!(line != "DATA" || accepted == 0 || chunks);
+                            prop_assert!(!line.starts_with("BDAT"));
                             prop_assert!(!line.starts_with("MAIL FROM:<") || !greeted || open);
-                            prop_assert!(!line.starts_with("RCPT") || !open || accepted == 3);
+                            prop_assert!(!line.starts_with("RCPT") || !open || accepted == 3 || chunks);
                             prop_assert!(reply.code() < 300 || reply.code() >= 400);
                         }
                     }

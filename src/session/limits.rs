@@ -12,6 +12,8 @@ use serde::Deserialize;
 pub struct Limits {
     /// Sessions at the same time.
     pub sessions: usize,
+    /// How many of them are kept for clients that may relay by their address; a tenth where nothing is said.
+    pub sessions_reserved: Option<usize>,
     /// Sessions at the same time from one address (Unix sockets: no limit but `sessions`).
     pub sessions_per_address: usize,
     /// Octets of one message.
@@ -30,6 +32,10 @@ pub struct Limits {
     pub bad_commands: usize,
     /// Commands that move no mail before the client is sent away; a message answered starts the count anew.
     pub idle_commands: usize,
+    /// Failed logins of one session before the client is sent away.
+    pub auth_failures: usize,
+    /// Seconds for a TLS handshake, and for the PROXY header before it.
+    pub handshake_timeout_seconds: u64,
     /// Seconds for the first command after the greeting.
     pub greeting_timeout_seconds: u64,
     /// Seconds for each further command (RFC 5321 4.5.3.2.7 asks for 300).
@@ -46,6 +52,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions: 1000,
+            sessions_reserved: None,
             // Postfix as a client is one address: its default process limit of 100 must fit twice.
             sessions_per_address: 200,
             message_octets: 50 << 20,
@@ -56,6 +63,8 @@ impl Default for Limits {
             recipients: 1000,
             bad_commands: 20,
             idle_commands: 2000,
+            auth_failures: 3,
+            handshake_timeout_seconds: 20,
             greeting_timeout_seconds: 60,
             command_timeout_seconds: 300,
             data_timeout_seconds: 180,
@@ -91,6 +100,13 @@ impl Limits {
         const LARGEST: &str = "a message of message_octets must fit";
         let largest = u64::try_from(self.message_octets).unwrap_or(u64::MAX);
         at_least("sessions", self.sessions, 1, SOME)?;
+        let reserved = u64::try_from(self.reserved()).unwrap_or(u64::MAX);
+        at_least(
+            "sessions",
+            self.sessions,
+            reserved.saturating_add(1),
+            "sessions_reserved are among them",
+        )?;
         at_least("sessions_per_address", self.sessions_per_address, 1, SOME)?;
         at_least(
             "message_octets",
@@ -110,6 +126,13 @@ impl Limits {
         at_least("recipients", self.recipients, 100, "RFC 5321 4.5.3.1.8")?;
         at_least("bad_commands", self.bad_commands, 1, SOME)?;
         at_least("idle_commands", self.idle_commands, 10, SOME)?;
+        at_least("auth_failures", self.auth_failures, 1, SOME)?;
+        at_least(
+            "handshake_timeout_seconds",
+            self.handshake_timeout_seconds,
+            1,
+            SOME,
+        )?;
         at_least(
             "greeting_timeout_seconds",
             self.greeting_timeout_seconds,
@@ -129,14 +152,25 @@ impl Limits {
     }
 
     /// Every wait, by its key.
-    pub(crate) fn waits(&self) -> [(&'static str, u64); 5] {
+    pub(crate) fn waits(&self) -> [(&'static str, u64); 6] {
         [
+            ("handshake_timeout_seconds", self.handshake_timeout_seconds),
             ("greeting_timeout_seconds", self.greeting_timeout_seconds),
             ("command_timeout_seconds", self.command_timeout_seconds),
             ("data_timeout_seconds", self.data_timeout_seconds),
             ("data_total_seconds", self.data_total_seconds),
             ("write_timeout_seconds", self.write_timeout_seconds),
         ]
+    }
+
+    /// `handshake_timeout_seconds`.
+    pub(crate) fn handshake_timeout(&self) -> Duration {
+        Duration::from_secs(self.handshake_timeout_seconds)
+    }
+
+    /// `sessions_reserved`.
+    pub(crate) fn reserved(&self) -> usize {
+        self.sessions_reserved.unwrap_or(self.sessions / 10)
     }
 
     pub(super) fn write_timeout(&self) -> Duration {

@@ -25,6 +25,15 @@ impl Memory {
         }
     }
 
+    /// The same room, larger or smaller; what is in it stays in it.
+    #[must_use]
+    pub fn with_limit(&self, limit: u64) -> Self {
+        Self {
+            limit,
+            used: Arc::clone(&self.used),
+        }
+    }
+
     /// The room in octets.
     pub fn limit(&self) -> u64 {
         self.limit

@@ -4,13 +4,17 @@
 //! A client that goes away, stalls or breaks a bound ends its own session only; an open transaction is abandoned and
 //! nothing of it is forwarded. Once the relay has a whole message, the session waits for its answer whatever happens.
 
+mod chunks;
 pub mod dialog;
+pub mod door;
 pub mod limits;
+mod login;
+pub mod logins;
 pub mod memory;
+pub mod stream;
 mod transaction;
 pub mod wire;
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,12 +23,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use self::chunks::Chunks;
 use self::dialog::{Bounds, Dialog, Step};
+use self::door::{Door, Identity, TlsMode};
 pub use self::limits::{LimitError, Limits};
 use self::memory::Memory;
 use self::wire::{Line, Lost, Wire, WireError};
 use crate::relay::{Open, Relay};
-use crate::smtp::Protocol;
 use crate::smtp::command::Command;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
@@ -47,27 +52,18 @@ pub struct Shared {
     pub relay: Arc<Relay>,
 }
 
-/// Who connected, and what the listener says of it.
+/// What sessions share as it stands now: another value after every reload, which a session takes up with its next MAIL.
+pub type Live = watch::Receiver<Arc<Shared>>;
+
+/// Who connected, and where.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// The listener's address as configured.
-    pub listener: String,
-    /// What the listener speaks.
-    pub protocol: Protocol,
-    /// Address and port; `None` on a Unix socket.
-    pub address: Option<SocketAddr>,
-    /// Whether it may relay.
-    pub trusted: bool,
-    /// Whether it may use XFORWARD.
-    pub xforward: bool,
+    /// The listener.
+    pub door: Arc<Door>,
+    /// Who it is, before it has said anything.
+    pub identity: Identity,
     /// Our id of this session.
     pub session: String,
-}
-
-impl Peer {
-    fn ip(&self) -> Option<IpAddr> {
-        self.address.map(|address| address.ip().to_canonical())
-    }
 }
 
 /// An id for a new session: unlike any other of this process, and unlike those of earlier ones unless the clock went back.
@@ -88,40 +84,50 @@ enum Flow {
 
 /// One connection at work.
 struct Session<'a, S> {
-    shared: &'a Shared,
+    live: Live,
+    shared: Arc<Shared>,
     peer: &'a Peer,
+    /// What is believed of the client by now.
+    identity: Identity,
+    auth_failures: usize,
     wire: Wire<S>,
     dialog: Dialog,
     xforward: Xforward,
     open: Option<Open>,
     /// RCPTs that stand together in the input and are asked for at once.
     group: Vec<Rcpt>,
+    /// The message as far as it came in chunks.
+    chunks: Option<Chunks>,
     stopping: watch::Receiver<bool>,
 }
 
 /// Serves one connection to its end. `stopping` turns true when no new transaction may begin.
-pub async fn run<S>(stream: S, shared: &Shared, peer: &Peer, stopping: watch::Receiver<bool>)
+pub async fn run<S>(stream: S, live: Live, peer: &Peer, stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let shared = Arc::clone(&live.borrow());
     let limits = &shared.limits;
     let mut session = Session {
         wire: Wire::new(stream, limits.command_line_octets, limits.write_timeout()),
         dialog: Dialog::new(Bounds {
-            protocol: peer.protocol,
-            xforward: peer.xforward,
+            protocol: peer.door.protocol,
             recipients: limits.recipients,
             bad_commands: limits.bad_commands,
             idle_commands: limits.idle_commands,
         }),
-        shared,
+        shared: Arc::clone(&shared),
+        live,
         peer,
+        identity: peer.identity.clone(),
+        auth_failures: 0,
         xforward: Xforward::default(),
         open: None,
         group: Vec::new(),
+        chunks: None,
         stopping,
     };
-    tracing::debug!(session = peer.session, listener = peer.listener, client = ?peer.ip(), "session begins");
+    tracing::debug!(session = peer.session, listener = peer.door.listener, client = ?peer.identity.ip(), "session begins");
     let ended = session.serve().await;
     if let Some(open) = session.open.take() {
         open.abandon().await;
@@ -136,15 +142,27 @@ where
     }
 }
 
+/// Says why a client is not served and closes.
+pub async fn turn_away<S>(stream: S, live: &Live, reply: &Reply)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let limits = live.borrow().limits.clone();
+    let mut wire = Wire::new(stream, limits.command_line_octets, limits.write_timeout());
+    wire.say(reply);
+    // It is sent away; whether it reads why is its own matter.
+    let _ = wire.close().await;
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     async fn serve(&mut self) -> Result<(), WireError> {
+        if self.tls_mode() == Some(TlsMode::Implicit) {
+            self.handshake().await?;
+        }
         if let Err(reply) = self.admit().await {
             return self.dismiss(&reply);
         }
-        self.wire.say(&replies::greeting(
-            &self.shared.hostname,
-            self.peer.protocol,
-        ));
+        self.greet();
         let mut patience = (
             "greeting_timeout_seconds",
             self.shared.limits.greeting_timeout_seconds,
@@ -166,17 +184,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     }
 
     /// Whether this client is served at all. A relay has nothing for strangers, so they are told at the greeting, before
-    /// they cost anything; when logins come, this moves to MAIL.
+    /// they cost anything; unless they may log in, or speak for somebody else, and then at MAIL.
     async fn admit(&self) -> Result<(), Reply> {
-        if !self.peer.trusted {
+        if !self.peer.door.greets(&self.peer.identity, &self.identity) {
             return Err(replies::not_trusted());
         }
         self.shared.relay.ready().await
     }
 
+    fn greet(&mut self) {
+        self.allow();
+        let hostname = &self.shared.hostname;
+        let greeting = replies::greeting(hostname, self.peer.door.protocol);
+        self.wire.say(&greeting);
+    }
+
+    /// Tells the dialog what the client may do, after anything that changes it.
+    fn allow(&mut self) {
+        let leave = self.peer.door.leave(&self.peer.identity, &self.identity);
+        self.dialog.allow(leave);
+    }
+
     /// The last reply of a session that we end.
     fn dismiss(&mut self, reply: &Reply) -> Result<(), WireError> {
-        tracing::info!(session = self.peer.session, client = ?self.peer.ip(), reply = %reply.text(), code = reply.code(), "client sent away");
+        tracing::info!(session = self.peer.session, client = ?self.identity.ip(), reply = %reply.text(), code = reply.code(), "client sent away");
         self.wire.say(reply);
         Ok(())
     }
@@ -218,7 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     }
 
     async fn obey(&mut self, line: Line) -> Result<Flow, WireError> {
-        let limits = &self.shared.limits;
+        let limits = self.shared.limits.clone();
         let command = match line {
             Line::Whole(octets) => Command::parse(&octets),
             Line::TooLong => Err(replies::command_too_long(limits.command_line_octets)),
@@ -276,10 +307,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 return Ok(Flow::Close);
             }
             Step::Mail(mail) => {
+                self.shared = Arc::clone(&self.live.borrow());
                 let reply = self.mail(mail).await;
                 self.wire.say(&reply);
             }
             Step::Data => return self.data().await,
+            Step::Chunk { octets, last } => return self.chunk(octets, last).await,
+            Step::Swallow { octets, reply } => return self.swallow(octets, reply).await,
+            Step::Starttls => return self.starttls().await,
+            Step::Auth(start) => return self.auth(start).await,
+            Step::Xclient(said) => return self.xclient(said).await,
         }
         Ok(Flow::GoOn)
     }
@@ -287,10 +324,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     async fn hello(&mut self, extended: bool) {
         self.reset().await;
         let mirrored = self.shared.relay.extensions().await;
+        // RFC 8689 4.2: under TLS, and only what the way on can keep.
+        let requiretls = mirrored.requiretls && self.identity.tls.is_some();
+        self.dialog.offer_requiretls(requiretls);
         self.dialog
             .announced(mirrored.size.filter(|limit| *limit > 0));
         self.wire.say(&if extended {
-            replies::extensions(&self.shared.hostname, &mirrored, self.peer.xforward)
+            replies::extensions(&self.shared.hostname, &mirrored, self.dialog.offers())
         } else {
             replies::hello(&self.shared.hostname)
         });
@@ -298,6 +338,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
     async fn reset(&mut self) {
         self.xforward = Xforward::default();
+        self.chunks = None;
         if let Some(open) = self.open.take() {
             open.abandon().await;
         }

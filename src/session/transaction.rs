@@ -18,8 +18,15 @@ use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::smtp::xforward::Xforward;
 
+/// How long a message may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    silence: Duration,
+    last: Instant,
+}
+
 /// How the reading of a message ended.
-enum Read {
+pub(super) enum Read {
     Whole(Vec<u8>),
     Refused(Violation),
     /// The client was too slow: the session ends with this reply.
@@ -31,16 +38,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     pub(super) fn client(&self) -> relay::Client {
         let hello = self.dialog.hello_said();
         relay::Client {
-            listener: self.peer.listener.clone(),
-            protocol: match self.peer.protocol {
+            listener: self.peer.door.listener.clone(),
+            protocol: match self.peer.door.protocol {
                 Protocol::Smtp => relay::Protocol::Smtp,
                 Protocol::Lmtp => relay::Protocol::Lmtp,
             },
             esmtp: hello.is_some_and(|hello| hello.extended),
-            address: self.peer.ip(),
-            port: self.peer.address.map(|address| address.port()),
-            helo: hello.map(|hello| hello.name.clone()).unwrap_or_default(),
-            login: None,
+            address: self.identity.ip(),
+            port: self.identity.address.map(|address| address.port()),
+            helo: match (&self.identity.helo, hello) {
+                (Some(helo), _) => helo.clone(),
+                (None, hello) => hello.map(|hello| hello.name.clone()).unwrap_or_default(),
+            },
+            login: self.identity.login.clone(),
+            tls: self.identity.tls.map(str::to_owned),
             xforward: self.xforward.clone(),
             session: self.peer.session.clone(),
         }
@@ -53,6 +64,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         let mut share = self.shared.memory.share();
         let read = self.read_message(&mut share).await?;
         self.wire.message_read();
+        self.message_read(read, share).await
+    }
+
+    /// Hands a message over, or refuses it, and says the answer.
+    pub(super) async fn message_read(
+        &mut self,
+        read: Read,
+        share: Share,
+    ) -> Result<Flow, WireError> {
         let accepted = self.dialog.accepted();
         let open = self.open.take();
         self.xforward = Xforward::default();
@@ -66,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 } else {
                     Flow::Close
                 };
-                tracing::info!(session = self.peer.session, client = ?self.peer.ip(), reason = %violation, "message refused");
+                tracing::info!(session = self.peer.session, client = ?self.identity.ip(), reason = %violation, "message refused");
                 (Answer::One(violation.into()), flow)
             }
             (Read::TooSlow(reply), open) => {
@@ -81,58 +101,96 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         Ok(flow)
     }
 
-    /// Reads to the end of data. Waiting is bounded twice: for each piece, and for all of them.
-    async fn read_message(&mut self, share: &mut Share) -> Result<Read, WireError> {
+    /// The limits of a message.
+    pub(super) fn data_limits(&self) -> DataLimits {
         let limits = &self.shared.limits;
-        let mut reader = DataReader::new(DataLimits {
+        DataLimits {
             message_octets: limits.message_octets,
             line_octets: limits.line_octets,
             header_octets: limits.header_octets,
-        });
+        }
+    }
+
+    /// Reads to the end of data. Waiting is bounded twice: for each piece, and for all of them.
+    async fn read_message(&mut self, share: &mut Share) -> Result<Read, WireError> {
+        let newlines = self.peer.door.bare_newlines;
+        let mut reader = DataReader::new(self.data_limits()).with_newlines(newlines);
         let mut message = Vec::new();
-        let silence = Duration::from_secs(limits.data_timeout_seconds);
-        let last = Instant::now() + Duration::from_secs(limits.data_total_seconds);
+        let patience = self.patience();
         loop {
             let (consumed, outcome) = reader.push(self.wire.input(), &mut message);
             self.wire.consume(consumed);
             match outcome {
                 // A small message comes in one piece: it is counted here or never.
-                Some(Ok(())) if share.fit(message.len()) => return Ok(Read::Whole(message)),
-                Some(Ok(())) => {
-                    let full = Violation::Memory(self.shared.memory.limit());
-                    return Ok(Read::Refused(full));
+                Some(Ok(())) if share.fit(message.len()) => {
+                    self.remark(&reader);
+                    return Ok(Read::Whole(message));
                 }
+                Some(Ok(())) => return Ok(Read::Refused(self.no_room())),
                 Some(Err(violation)) => return Ok(Read::Refused(violation)),
-                None if reader.is_refused() => {
-                    message = Vec::new();
-                    share.release();
-                }
-                None if !share.cover(message.len()) => {
-                    reader.refuse(Violation::Memory(self.shared.memory.limit()));
-                    message = Vec::new();
-                    share.release();
-                }
-                None => {}
+                None => self.hold(&mut reader, &mut message, share),
             }
-            let deadline = last.min(Instant::now() + silence);
-            if !self.wait_for_data(deadline).await? {
-                let (limit, seconds) = if deadline == last {
-                    ("data_total_seconds", limits.data_total_seconds)
-                } else {
-                    ("data_timeout_seconds", limits.data_timeout_seconds)
-                };
-                return Ok(Read::TooSlow(replies::timed_out(limit, seconds)));
+            if let Some(reply) = self.wait_for_data(patience).await? {
+                return Ok(Read::TooSlow(reply));
             }
         }
     }
 
-    /// Waits for more of the message; `false` when the deadline passed. The connection held upstream is given back in time.
-    async fn wait_for_data(&mut self, deadline: Instant) -> Result<bool, WireError> {
+    /// Accounts for what is held of a message; refuses it where there is no room, and holds nothing of a refused one.
+    pub(super) fn hold(&self, reader: &mut DataReader, message: &mut Vec<u8>, share: &mut Share) {
+        if !reader.is_refused() && !share.cover(message.len()) {
+            reader.refuse(self.no_room());
+        }
+        if reader.is_refused() {
+            *message = Vec::new();
+            share.release();
+        }
+    }
+
+    /// All messages together are as long as they may be.
+    pub(super) fn no_room(&self) -> Violation {
+        Violation::Memory(self.shared.memory.limit())
+    }
+
+    /// What an operator should know of how a message came.
+    pub(super) fn remark(&self, reader: &DataReader) {
+        if reader.normalized() > 0 {
+            tracing::info!(
+                session = self.peer.session,
+                lines = reader.normalized(),
+                "bare LFs became CRLF (bare_newlines)"
+            );
+        }
+    }
+
+    /// How long a message may take from now on: each piece, and the end of all of them.
+    pub(super) fn patience(&self) -> Patience {
+        let limits = &self.shared.limits;
+        Patience {
+            silence: Duration::from_secs(limits.data_timeout_seconds),
+            last: Instant::now() + Duration::from_secs(limits.data_total_seconds),
+        }
+    }
+
+    /// Waits for more of the message; the reply with which the session ends when it took too long. The connection held
+    /// upstream is given back in time.
+    pub(super) async fn wait_for_data(
+        &mut self,
+        patience: Patience,
+    ) -> Result<Option<Reply>, WireError> {
+        let limits = &self.shared.limits;
+        let silent = Instant::now() + patience.silence;
+        let deadline = patience.last.min(silent);
+        let (limit, seconds) = if patience.last <= silent {
+            ("data_total_seconds", limits.data_total_seconds)
+        } else {
+            ("data_timeout_seconds", limits.data_timeout_seconds)
+        };
         loop {
             let held_until = self.open.as_ref().and_then(Open::held_until);
             tokio::select! {
-                filled = self.wire.fill_data() => return filled.map(|()| true),
-                () = sleep_until(deadline) => return Ok(false),
+                filled = self.wire.fill_data() => return filled.map(|()| None),
+                () = sleep_until(deadline) => return Ok(Some(replies::timed_out(limit, seconds))),
                 () = sleep_until(held_until.unwrap_or(deadline)), if held_until.is_some() => self.release().await,
             }
         }
@@ -140,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
     /// Says the answer: one reply over SMTP, one per accepted forward-path over LMTP (RFC 2033 4.2).
     fn answer(&mut self, answer: Answer, accepted: usize) {
-        let replies = match (self.peer.protocol, answer) {
+        let replies = match (self.peer.door.protocol, answer) {
             (Protocol::Smtp, Answer::One(reply)) => vec![reply],
             (Protocol::Lmtp, Answer::One(reply)) => vec![reply; accepted],
             (Protocol::Lmtp, Answer::Each(replies)) if replies.len() == accepted => replies,

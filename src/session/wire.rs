@@ -4,12 +4,15 @@
 //! A connection that breaks a bound is an error or a [`Line`] that says so; the session decides what to answer.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
+use tokio_rustls::rustls::ServerConfig;
 
+use super::stream::{Stream, TlsFacts};
 use crate::smtp::reply::Reply;
 
 /// Octets asked of the kernel at once while commands are read.
@@ -31,6 +34,9 @@ pub enum WireError {
     /// The client closed.
     #[error("the client closed the connection")]
     Closed,
+    /// The handshake failed, or took longer than it may.
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(String),
     /// The client does not read what we write.
     #[error("the client did not read our replies for {} s", .0.as_secs())]
     NotRead(Duration),
@@ -62,7 +68,7 @@ pub enum Lost {
 /// The buffers of one connection.
 #[derive(Debug)]
 pub struct Wire<S> {
-    stream: S,
+    stream: Stream<S>,
     input: BytesMut,
     /// Octets at the front of `input` that hold no LF.
     searched: usize,
@@ -77,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// A wire over a fresh connection. `line_octets` bounds a command line with its CRLF.
     pub fn new(stream: S, line_octets: usize, write_timeout: Duration) -> Self {
         Self {
-            stream,
+            stream: Stream::Plain(stream),
             input: BytesMut::new(),
             searched: 0,
             dropped: 0,
@@ -85,6 +91,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             line_octets,
             write_timeout,
         }
+    }
+
+    /// Goes over to TLS. What the client said in clear behind its STARTTLS is thrown away (RFC 3207 6: whoever sits in the
+    /// middle may have put it there); what it says from now on is read under TLS.
+    pub async fn secure(
+        &mut self,
+        config: Arc<ServerConfig>,
+        within: Duration,
+    ) -> Result<TlsFacts, WireError> {
+        self.input.clear();
+        self.searched = 0;
+        self.dropped = 0;
+        match timeout(within, self.stream.secure(config)).await {
+            Ok(Ok(facts)) => Ok(facts),
+            Ok(Err(error)) => Err(WireError::Handshake(error.to_string())),
+            Err(_) => Err(WireError::Handshake(format!(
+                "nothing within {} s (handshake_timeout_seconds)",
+                within.as_secs()
+            ))),
+        }
+    }
+
+    /// How long a line may be from now on, with its CRLF.
+    pub fn limit_lines(&mut self, octets: usize) {
+        self.line_octets = octets;
     }
 
     /// The next line, if it has arrived. Does not wait.

@@ -5,12 +5,13 @@
 //! It must never know a state: whether a command is legal now is the dialog's business.
 //! A line that is no command is the [`Reply`] the client deserves.
 
+use super::auth;
 use super::parameter::Parameters;
 use super::path::{ForwardPath, ReversePath, split_bracketed};
 use super::reply::Reply;
 use super::transaction::{Mail, Rcpt};
 use super::xforward::{self, Attribute};
-use super::{path, replies};
+use super::{path, replies, xclient};
 
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,12 +44,19 @@ pub enum Command {
     Xforward(Vec<(Attribute, String)>),
     /// `STARTTLS`.
     Starttls,
-    /// `AUTH …`.
-    Auth,
-    /// `BDAT …`: what follows it is message content, not commands.
-    Bdat,
-    /// `XCLIENT …`.
-    Xclient,
+    /// `AUTH mechanism [initial-response]`.
+    Auth(auth::Start),
+    /// `BDAT octets [LAST]` (RFC 3030): so many octets of message content follow, not commands.
+    Bdat {
+        /// How many.
+        octets: u64,
+        /// Whether they are the last ones.
+        last: bool,
+    },
+    /// `BDAT` and something else: where the next command begins is not known.
+    BadBdat,
+    /// `XCLIENT attribute=value …`, decoded.
+    Xclient(xclient::Xclient),
     /// A request of another protocol, sent here by a browser or a probe.
     Foreign,
     /// Any other verb.
@@ -93,13 +101,29 @@ fn read(verb: &str, argument: &str) -> Result<Command, Reply> {
         "VRFY" => Ok(Command::Vrfy),
         "EXPN" => Ok(Command::Expn),
         "XFORWARD" => Ok(Command::Xforward(xforward::parse(argument)?)),
-        "STARTTLS" => Ok(Command::Starttls),
-        "AUTH" => Ok(Command::Auth),
-        "BDAT" => Ok(Command::Bdat),
-        "XCLIENT" => Ok(Command::Xclient),
+        "STARTTLS" => bare(argument, Command::Starttls, "STARTTLS"),
+        "AUTH" => auth::parse(argument).map(Command::Auth),
+        "BDAT" => Ok(bdat(argument).unwrap_or(Command::BadBdat)),
+        "XCLIENT" => xclient::parse(argument).map(Command::Xclient),
         "GET" | "POST" | "PUT" | "HEAD" | "OPTIONS" | "CONNECT" => Ok(Command::Foreign),
         _ => Ok(Command::Unknown),
     }
+}
+
+fn bdat(argument: &str) -> Option<Command> {
+    let mut words = argument.split([' ', '\t']).filter(|word| !word.is_empty());
+    let octets = words.next()?;
+    let digits = octets.bytes().all(|octet| octet.is_ascii_digit());
+    let octets = octets.parse().ok().filter(|_| digits)?;
+    let last = match words.next() {
+        None => false,
+        Some(word) if word.eq_ignore_ascii_case("LAST") => true,
+        Some(_) => return None,
+    };
+    words
+        .next()
+        .is_none()
+        .then_some(Command::Bdat { octets, last })
 }
 
 fn bare(argument: &str, command: Command, verb: &str) -> Result<Command, Reply> {

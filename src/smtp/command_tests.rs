@@ -41,9 +41,29 @@ fn verbs_in_any_case_with_blanks_behind() {
         ("HELP", Command::Help),
         ("HELP MAIL", Command::Help),
         ("STARTTLS", Command::Starttls),
-        ("AUTH PLAIN AGEAYg==", Command::Auth),
-        ("BDAT 10 LAST", Command::Bdat),
-        ("XCLIENT ADDR=1.2.3.4", Command::Xclient),
+        (
+            "AUTH PLAIN AGEAYg==",
+            Command::Auth(auth::parse("PLAIN AGEAYg==").unwrap()),
+        ),
+        (
+            "BDAT 10 LAST",
+            Command::Bdat {
+                octets: 10,
+                last: true,
+            },
+        ),
+        (
+            "bdat 0",
+            Command::Bdat {
+                octets: 0,
+                last: false,
+            },
+        ),
+        ("BDAT LAST", Command::BadBdat),
+        (
+            "XCLIENT ADDR=1.2.3.4",
+            Command::Xclient(xclient::parse("ADDR=1.2.3.4").unwrap()),
+        ),
         ("GET / HTTP/1.1", Command::Foreign),
         ("ETRN x", Command::Unknown),
         ("", Command::Unknown),

@@ -17,6 +17,12 @@ pub struct Extensions {
     pub enhanced_status_codes: bool,
     /// RFC 1870: `None` not announced, `Some(0)` announced without a limit, else the limit in octets.
     pub size: Option<u64>,
+    /// RFC 3207.
+    pub starttls: bool,
+    /// RFC 8689.
+    pub requiretls: bool,
+    /// AUTH mechanisms announced, upper-case.
+    pub auth: BTreeSet<String>,
     /// XFORWARD attributes announced, upper-case.
     pub xforward: BTreeSet<String>,
     /// Our own loop mark `XPIXELGATE`.
@@ -24,6 +30,31 @@ pub struct Extensions {
 }
 
 impl Extensions {
+    /// What both have, with the smaller SIZE.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let limits = [self.size, other.size];
+        let limit = limits
+            .into_iter()
+            .flatten()
+            .filter(|limit| *limit > 0)
+            .min();
+        let announced = self.size.is_some() && other.size.is_some();
+        Self {
+            pipelining: self.pipelining && other.pipelining,
+            eight_bit_mime: self.eight_bit_mime && other.eight_bit_mime,
+            smtputf8: self.smtputf8 && other.smtputf8,
+            dsn: self.dsn && other.dsn,
+            enhanced_status_codes: self.enhanced_status_codes && other.enhanced_status_codes,
+            size: limit.or(announced.then_some(0)),
+            starttls: self.starttls && other.starttls,
+            requiretls: self.requiretls && other.requiretls,
+            auth: &self.auth & &other.auth,
+            xforward: &self.xforward & &other.xforward,
+            xpixelgate: self.xpixelgate || other.xpixelgate,
+        }
+    }
+
     /// Reads the text lines of an EHLO reply behind the greeting line. Keywords are case-insensitive; what is not
     /// known is ignored.
     pub fn from_ehlo_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
@@ -45,6 +76,9 @@ impl Extensions {
                             .unwrap_or(0),
                     )
                 }
+                "STARTTLS" => extensions.starttls = true,
+                "REQUIRETLS" => extensions.requiretls = true,
+                "AUTH" => extensions.auth = words.map(str::to_ascii_uppercase).collect(),
                 "XFORWARD" => extensions.xforward = words.map(str::to_ascii_uppercase).collect(),
                 "XPIXELGATE" => extensions.xpixelgate = true,
                 _ => {}

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod auth;
 pub mod command;
 pub mod data;
 pub mod extensions;
@@ -15,6 +16,7 @@ pub mod reply;
 pub mod reply_reader;
 pub mod stuffing;
 pub mod transaction;
+pub mod xclient;
 pub mod xforward;
 
 /// What is spoken on a connection, with a client or with a next hop.

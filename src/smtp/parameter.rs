@@ -131,7 +131,12 @@ struct Rule {
     check: fn(Option<&str>) -> Result<(), Wrong>,
 }
 
-const MAIL: [Rule; 6] = [
+const MAIL: [Rule; 7] = [
+    // RFC 8689 3.
+    Rule {
+        keyword: "REQUIRETLS",
+        check: |value| fits(value.is_none()),
+    },
     Rule {
         keyword: "SIZE",
         check: size,

@@ -4,10 +4,15 @@
 //! Our own trouble is always 4xx: the mail is not to blame and the client shall try again.
 //! It must never know a state: who asks for a reply has decided that it fits.
 
+mod secure;
+
+pub use secure::*;
+
 use super::Protocol;
 use super::extensions::Extensions;
 use super::parameter::ParameterError;
 use super::reply::Reply;
+use super::xclient;
 use super::xforward::{Attribute, XforwardError};
 
 fn say(code: u16, text: impl Into<String>) -> Reply {
@@ -24,12 +29,28 @@ pub fn greeting(hostname: &str, protocol: Protocol) -> Reply {
     }
 }
 
-/// The reply to EHLO or LHLO: what is ours, what the next hop has, and XFORWARD where this client may use it.
-pub fn extensions(hostname: &str, mirrored: &Extensions, xforward: bool) -> Reply {
+/// What a client may use now, beside what every client may.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// STARTTLS: there is a certificate and no TLS yet.
+    pub starttls: bool,
+    /// AUTH: there are logins, and nobody can listen or the operator does not mind.
+    pub auth: bool,
+    /// REQUIRETLS (RFC 8689): the connection has TLS, and so has the way on.
+    pub requiretls: bool,
+    /// XFORWARD.
+    pub xforward: bool,
+    /// XCLIENT.
+    pub xclient: bool,
+}
+
+/// The reply to EHLO or LHLO: what is ours, what the next hop has, and what this client may use.
+pub fn extensions(hostname: &str, mirrored: &Extensions, offers: Offers) -> Reply {
     let mut lines = vec![
         hostname.to_owned(),
         "PIPELINING".to_owned(),
         "ENHANCEDSTATUSCODES".to_owned(),
+        "CHUNKING".to_owned(),
     ];
     match mirrored.size {
         None => {}
@@ -45,7 +66,20 @@ pub fn extensions(hostname: &str, mirrored: &Extensions, xforward: bool) -> Repl
             lines.push(keyword.to_owned());
         }
     }
-    if xforward {
+    for (offered, line) in [
+        (offers.starttls, "STARTTLS".to_owned()),
+        (offers.auth, "AUTH PLAIN LOGIN".to_owned()),
+        (offers.requiretls, "REQUIRETLS".to_owned()),
+        (
+            offers.xclient,
+            format!("XCLIENT {}", xclient::ATTRIBUTES.join(" ")),
+        ),
+    ] {
+        if offered {
+            lines.push(line);
+        }
+    }
+    if offers.xforward {
         let names = Attribute::ALL.map(Attribute::as_str).join(" ");
         lines.push(format!("XFORWARD {names}"));
     }
@@ -77,7 +111,7 @@ pub fn not_verified() -> Reply {
 pub fn help() -> Reply {
     say(
         214,
-        "2.0.0 EHLO LHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP XFORWARD",
+        "2.0.0 EHLO LHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP XFORWARD",
     )
 }
 

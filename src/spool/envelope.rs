@@ -130,6 +130,9 @@ pub struct Client {
     pub helo: String,
     /// Its login, where it authenticated.
     pub login: Option<String>,
+    /// The TLS it came by: `TLSv1.3`, `TLSv1.2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
     /// What it said by XFORWARD, decoded.
     pub xforward: Xforward,
     /// Our id of the session.

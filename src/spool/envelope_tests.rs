@@ -35,6 +35,7 @@ fn envelope() -> Envelope {
         id: EntryId::parse("1f-0").unwrap(),
         arrived_at: Timestamp::from_second(1_795_000_000).unwrap(),
         origin: Origin::Client(Box::new(Client {
+            tls: None,
             listener: "127.0.0.1:2525".into(),
             protocol: Protocol::Lmtp,
             esmtp: true,

@@ -37,6 +37,7 @@ fn envelope(id: &str, paths: &[&str]) -> Envelope {
         id: EntryId::parse(id).unwrap(),
         arrived_at: at(1_000),
         origin: Origin::Client(Box::new(Client {
+            tls: None,
             listener: "127.0.0.1:2525".into(),
             protocol: Protocol::Smtp,
             esmtp: true,

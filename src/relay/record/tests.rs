@@ -151,6 +151,7 @@ fn recorded(
     let case = Case {
         message,
         listener: "l",
+        login: None,
         null_reverse_path: false,
         forward_paths: PEOPLE.to_vec(),
         received: None,

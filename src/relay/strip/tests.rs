@@ -34,6 +34,7 @@ fn made(
     let case = Case {
         message: &message,
         listener: "",
+        login: None,
         null_reverse_path: false,
         forward_paths: vec!["reader@example.net"],
         received: Some(b"Received: by relay.example\r\n".to_vec()),

@@ -3,23 +3,26 @@
 //! What another process holds ends the start with 75, what is not there with 69, what is configured wrong with 78; nothing
 //! listens before all of it stands.
 
+mod build;
+mod notify;
+mod reload;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
-use super::consent::failure;
+use self::build::Stores;
+use self::reload::{Reload, Reloads};
 use super::{Exit, Failure, log};
 use crate::config::{Config, File, load};
 use crate::ledger::{Ledger, LedgerError, StartFacts, StreamShadow};
-use crate::next_hop::NextHop;
-use crate::pixel::Rules;
-use crate::register::{Keys, Register};
 use crate::relay::Relay;
 use crate::relay::examine::{Examiner, today};
-use crate::server::Server;
+use crate::session::memory::Memory;
 use crate::spool::{Spool, SpoolError};
 
 /// How long the connections to the next hop may take for their QUIT, all together.
@@ -50,46 +53,53 @@ pub(super) fn read(path: Option<PathBuf>) -> Result<Config, Failure> {
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
-    let file = config.file;
+    let Config { path, file, .. } = config;
+    // The lock comes first: a second relay must not touch anything of ours.
     let spool = Spool::open(&file.spool).map_err(spool_failure)?;
     let ledger = Ledger::open(&file.ledger, &start_facts(&file)).map_err(ledger_failure)?;
-    let mut next_hops = file.next_hops.clone();
-    let next_hop = next_hops
-        .pop()
-        .ok_or_else(|| Failure::new(Exit::Config, "there is no [[next_hop]]"))?;
-    let next_hop =
-        Arc::new(NextHop::new(next_hop).map_err(|error| Failure::new(Exit::Config, error))?);
-    let relay = Arc::new(Relay {
-        name: file.server.name.clone(),
-        examiner: examiner(&file)?,
-        next_hop: Arc::clone(&next_hop),
+    let (keys, register) = build::register(&file)?;
+    let stores = Stores {
         spool,
         ledger,
-        message_octets: file.limits.message_octets as u64,
-    });
-    if let Err(error) = next_hop.reach().await {
-        // Clients are told 421 until it is reached; a relay that gives up at boot because another starts later helps nobody.
-        tracing::error!(%error, "the next hop is not reached yet");
-    }
-    let server = Server::bind(
-        file.listeners,
-        file.server.name,
-        file.limits,
-        file.server.drain_seconds,
-        Arc::clone(&relay),
-    )
-    .await
-    .map_err(|error| Failure::new(Exit::Unavailable, error))?;
+        register,
+        keys,
+        memory: Memory::new(file.limits.memory_octets),
+    };
+    let shared = build::shared(&file, &stores, build::next_hop(&file)?)?;
+    let server = build::server(&file, Arc::clone(&shared)).await?;
     for address in server.addresses() {
         tracing::info!(%address, "listening");
     }
+    let (relays, reloads) = (
+        watch::Sender::new(Arc::clone(&shared.relay)),
+        Arc::new(Reloads::default()),
+    );
     // Told at the same moment as the sessions, so that nothing new is begun while they drain.
-    let mut owed = tokio::spawn(Arc::clone(&relay).deliver_owed(server.stopping()));
-    let mut heads = tokio::spawn(Arc::clone(&relay).publish_heads(server.stopping()));
-    let tending = tokio::spawn({
-        let next_hop = Arc::clone(&next_hop);
-        async move { next_hop.tend().await }
+    let mut owed = tokio::spawn(Relay::deliver_owed(relays.subscribe(), server.stopping()));
+    let mut heads = tokio::spawn(Arc::clone(&shared.relay).publish_heads(server.stopping()));
+    let live = relays.subscribe();
+    let beside = [
+        tokio::spawn(reach(live.clone())),
+        tokio::spawn(tend(live.clone())),
+        tokio::spawn(notify::keep_alive()),
+        tokio::spawn(
+            Reload {
+                path,
+                file,
+                stores,
+                steering: server.steering(),
+                relays,
+                reloads,
+            }
+            .watch(),
+        ),
+    ];
+    let mut stopping = server.stopping();
+    tokio::spawn(async move {
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+        notify::stopping();
     });
+    notify::ready();
     let drained = server
         .run()
         .await
@@ -101,38 +111,44 @@ async fn serve(config: Config) -> Result<(), Failure> {
         // It stays owed; a dot that was sent and not answered may mean a second copy, as after any lost answer.
         Err(_) => tracing::warn!("an attempt at an owed message was cut short"),
     }
-    tending.abort();
+    for task in beside {
+        task.abort();
+    }
     if timeout(LAST_HEADS, &mut heads).await.is_err() {
         tracing::warn!("the heads of the register were not published once more");
     }
+    let next_hop = Arc::clone(&live.borrow().next_hop);
     if timeout(FAREWELLS, next_hop.close()).await.is_err() {
         tracing::debug!("not every connection got its QUIT");
     }
     Ok(())
 }
 
-/// What surveys and decides, with register and keys opened.
+/// Asks the next hop once, so that the first client need not wait for it. Clients are told 421 until it is reached; a relay
+/// that gives up at boot because another starts later helps nobody.
+async fn reach(relays: watch::Receiver<Arc<Relay>>) {
+    let next_hop = Arc::clone(&relays.borrow().next_hop);
+    if let Err(error) = next_hop.reach().await {
+        tracing::error!(%error, "the next hop is not reached yet");
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Ends idle connections of whichever next hop is in force.
+async fn tend(mut relays: watch::Receiver<Arc<Relay>>) {
+    loop {
+        let next_hop = Arc::clone(&relays.borrow_and_update().next_hop);
+        tokio::select! {
+            () = next_hop.tend() => {}
+            changed = relays.changed() => if changed.is_err() { return; },
+        }
+    }
+}
+
+/// What surveys and decides, for a command that sends nothing.
 pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
-    let keys = Arc::new(
-        Keys::open(&file.keys.directory).map_err(|error| Failure::new(Exit::Unavailable, error))?,
-    );
-    let register = Register::open(&file.consent, Arc::clone(&keys)).map_err(failure)?;
-    let rules = Rules::built_in()
-        .without(&file.rules.disabled)
-        .map_err(|error| Failure::new(Exit::Config, error))?;
-    Ok(Examiner {
-        name: file.server.name.clone(),
-        settings: file.relay.clone(),
-        stops: file.stops,
-        streams: file.streams(),
-        lawbook: file
-            .lawbook()
-            .map_err(|error| Failure::new(Exit::Config, error))?,
-        rules: Arc::new(rules),
-        rules_disabled: file.rules.disabled.clone(),
-        register: Arc::new(register),
-        keys,
-    })
+    let (keys, register) = build::register(file)?;
+    build::examiner(file, keys, register)
 }
 
 /// What the operator has switched on, for the `start` line.

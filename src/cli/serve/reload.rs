@@ -1,0 +1,162 @@
+//! Another configuration for a running relay: at SIGHUP, and when a file it rests on has changed.
+//!
+//! Read, checked and built whole, then put in place at once; what is wrong changes nothing and is said once. It must never
+//! touch a session: each takes up the new value with its next MAIL. What can only be read at the start is named and stays.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::build::{self, Stores};
+use super::{Failure, start_facts};
+use crate::config::File;
+use crate::relay::Relay;
+use crate::server::Steering;
+
+/// How often the files are looked at.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// How often it went well, and how often not.
+#[derive(Debug, Default)]
+pub(super) struct Reloads {
+    pub(super) done: AtomicU64,
+    pub(super) failed: AtomicU64,
+}
+
+/// A running relay and its configuration.
+pub(super) struct Reload {
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+    pub(super) stores: Stores,
+    pub(super) steering: Steering,
+    pub(super) relays: watch::Sender<Arc<Relay>>,
+    pub(super) reloads: Arc<Reloads>,
+}
+
+impl Reload {
+    /// Watches until dropped.
+    pub(super) async fn watch(mut self) {
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(error) => {
+                tracing::error!(%error, "SIGHUP cannot be received: files are only looked at every 5 s");
+                return self.poll().await;
+            }
+        };
+        let mut seen = self.times();
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {
+                    tracing::info!("SIGHUP: reading the configuration");
+                    super::notify::reloading();
+                    // Before it is read: what changes while it is read is read again.
+                    seen = self.times();
+                    self.once().await;
+                    super::notify::ready();
+                }
+                () = tokio::time::sleep(EVERY) => seen = self.look(seen).await,
+            }
+        }
+    }
+
+    async fn poll(&mut self) {
+        let mut seen = self.times();
+        loop {
+            tokio::time::sleep(EVERY).await;
+            seen = self.look(seen).await;
+        }
+    }
+
+    /// Reads again when a file is another than before.
+    async fn look(
+        &mut self,
+        seen: Vec<(PathBuf, Option<SystemTime>)>,
+    ) -> Vec<(PathBuf, Option<SystemTime>)> {
+        let now = self.times();
+        if now != seen {
+            tracing::info!("a file of the configuration has changed");
+            self.once().await;
+        }
+        now
+    }
+
+    fn times(&self) -> Vec<(PathBuf, Option<SystemTime>)> {
+        build::times(&self.path, &self.file)
+    }
+
+    async fn once(&mut self) {
+        match self.replace().await {
+            Ok(()) => {
+                self.reloads.done.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(file = %self.path.display(), "the configuration is in force");
+            }
+            Err(failure) => {
+                self.reloads.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(file = %self.path.display(), error = %failure.message, "not reloaded: the relay goes on as before");
+            }
+        }
+    }
+
+    async fn replace(&mut self) -> Result<(), Failure> {
+        let config = super::read(Some(self.path.clone()))?;
+        let old = self.steering.shared();
+        let kept = self.keeps_the_next_hop(&config.file);
+        let next_hop = match kept {
+            true => Arc::clone(&old.relay.next_hop),
+            false => build::next_hop(&config.file)?,
+        };
+        let shared = build::shared(&config.file, &self.stores, next_hop)?;
+        let doorways = build::doorways(&config.file)?;
+        self.steering
+            .replace(doorways, Arc::clone(&shared))
+            .await
+            .map_err(|error| Failure::new(crate::cli::Exit::Unavailable, error))?;
+        self.relays.send_replace(Arc::clone(&shared.relay));
+        if !kept {
+            // Transactions that are under way keep theirs; idle connections end now.
+            let gone = Arc::clone(&old.relay.next_hop);
+            tokio::spawn(async move { gone.close().await });
+        }
+        for remark in &config.remarks {
+            tracing::warn!("{remark}");
+        }
+        for what in only_at_start(&self.file, &config.file) {
+            tracing::warn!("{what} is read at the start only: restart to change it");
+        }
+        if let Err(error) = self.stores.ledger.changed(start_facts(&config.file)).await {
+            tracing::error!(%error, "the ledger did not take the line about the new configuration");
+        }
+        self.file = config.file;
+        Ok(())
+    }
+
+    fn keeps_the_next_hop(&self, new: &File) -> bool {
+        let files = |file: &File| -> Vec<_> {
+            let files = file.next_hops.iter().flat_map(|next_hop| next_hop.files());
+            files.map(Path::to_owned).collect()
+        };
+        self.file.next_hops == new.next_hops && files(new).is_empty()
+    }
+}
+
+/// What differs and cannot be changed now.
+fn only_at_start(old: &File, new: &File) -> Vec<&'static str> {
+    [
+        ("[spool]", old.spool != new.spool),
+        ("[ledger]", old.ledger != new.ledger),
+        ("[consent]", old.consent != new.consent),
+        ("[keys]", old.keys != new.keys),
+        ("[log]", old.log != new.log),
+        (
+            "server.drain_seconds",
+            old.server.drain_seconds != new.server.drain_seconds,
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(what, differs)| differs.then_some(what))
+    .collect()
+}
