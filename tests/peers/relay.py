@@ -38,13 +38,14 @@ directory = "{base}/ledger"
 
 
 class Relay:
-    def __init__(self, binary, work, name, next_hop, smtp, lmtp):
+    def __init__(self, binary, work, name, next_hop, smtp, lmtp=None, config=CONFIG, **places):
+        """`config` is a text with `{base}`, `{smtp}`, `{lmtp}`, `{next_hop}` and whatever `places` names."""
         self.binary = str(binary)
         self.smtp, self.lmtp = smtp, lmtp
         self.base = pathlib.Path(work) / f"relay-{name}"
         self.base.mkdir()
         self.config = self.base / "pixelgate.toml"
-        self.config.write_text(CONFIG.format(base=self.base, next_hop=next_hop, smtp=smtp, lmtp=lmtp))
+        self.config.write_text(config.format(base=self.base, next_hop=next_hop, smtp=smtp, lmtp=lmtp, **places))
         self.process = None
 
     def grant(self, *addresses):
@@ -70,7 +71,8 @@ class Relay:
             timeout=30,
         )
 
-    def start(self):
+    def start(self, greets=True):
+        """`greets` says whether whoever connects from 127.0.0.1 is greeted."""
         with open(self.base / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [self.binary, "serve", "-c", str(self.config)],
@@ -79,7 +81,7 @@ class Relay:
                 stderr=log,
                 cwd=self.base,
             )
-        if not wire.wait_for_port(self.smtp):
+        if not (wire.wait_for_port(self.smtp) if greets else wire.wait_until_open(self.smtp)):
             raise RuntimeError(f"the relay does not answer:\n{self.log()}")
         return self
 

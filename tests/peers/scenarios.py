@@ -95,9 +95,10 @@ class Bench:
         self.sink.close()
 
 
-def send(port, rcpts, message=MESSAGE, parameters=MAIL_PARAMETERS, before_mail=(), sender=SENDER):
+def send(port, rcpts, message=MESSAGE, parameters=MAIL_PARAMETERS, before_mail=(), sender=SENDER, source=None):
     """One transaction by smtplib; the reply to each RCPT and the one to the dot (None when never reached)."""
-    with smtplib.SMTP("127.0.0.1", port, "client.test", timeout=60) as client:
+    source = source and (source, 0)
+    with smtplib.SMTP("127.0.0.1", port, "client.test", timeout=60, source_address=source) as client:
         client.command_encoding = "utf-8"
         client.ehlo()
         for command in before_mail:

@@ -25,6 +25,18 @@ def wait_for_port(port, seconds=20.0):
     return False
 
 
+def wait_until_open(port, seconds=20.0):
+    """Waits until a port takes connections, whatever it says; False when it does not in time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            socket.create_connection(("127.0.0.1", port), 2).close()
+            return True
+        except OSError:
+            time.sleep(0.05)
+    return False
+
+
 class Copy:
     """One transaction the sink took."""
 
