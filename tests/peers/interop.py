@@ -317,7 +317,7 @@ def certificate(work, name="relay.test"):
     pem, key = pathlib.Path(work) / f"{name}.pem", pathlib.Path(work) / f"{name}.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}",
-         "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1", "-keyout", key, "-out", pem],
+         "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", pem],
         stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60,
     )
     for file in (pem, key):
@@ -371,7 +371,7 @@ def clients(check, binary, work):
         for tls in (["--tls-starttls=on"], ["--tls-starttls=off"]):
             there = port if tls == ["--tls-starttls=on"] else implicit
             told = ran(["msmtp", "--host=127.0.0.1", f"--port={there}", "--tls=on", *tls, f"--tls-trust-file={pem}", "--auth=on", f"--user={USER}",
-                        f"--passwordeval=echo '{PASSWORD}'", "--from=news@shop.example", "--read-envelope-from=off", "--", *EVERYBODY],
+                        f"--passwordeval=echo '{PASSWORD}'", "--from=news@shop.example", "--", *EVERYBODY],
                        input=MESSAGE.replace(b"\r\n", b"\n"))
             arrived(f"msmtp {tls[0]}", told.stderr[-400:])
 

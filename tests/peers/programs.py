@@ -23,7 +23,7 @@ class Program:
         self.base.chmod(0o755)
         self.process = None
 
-    def run(self, command, port=None, socket=None):
+    def run(self, command, port=None, open_port=None):
         with open(self.base / "log", "ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.base, start_new_session=True
@@ -32,7 +32,7 @@ class Program:
         while time.monotonic() < until:
             if port is not None and wire.wait_for_port(port, 1):
                 return self
-            if socket is not None and socket.exists():
+            if open_port is not None and wire.wait_until_open(open_port, 1):
                 return self
             if self.process.poll() is not None:
                 break
@@ -227,4 +227,4 @@ class HAProxy(Program):
         (self.base / "conf").write_text(HAPROXY.format(port=self.port, onward=onward))
 
     def start(self):
-        return self.run(["/usr/sbin/haproxy", "-f", str(self.base / "conf"), "-db"], port=self.port)
+        return self.run(["/usr/sbin/haproxy", "-f", str(self.base / "conf"), "-db"], open_port=self.port)
