@@ -692,7 +692,7 @@ fn is_an_example(text: &str, number: usize) -> bool {
         .rev()
         .find(|line| line.starts_with('[') || line.starts_with("#["))
         .unwrap();
-    ["stream", "controller", "switched_on"]
+    ["stream", "controller", "switched_on", "login"]
         .iter()
         .any(|word| table.contains(word))
 }
