@@ -55,6 +55,8 @@ fn envelope(paths: &[&str]) -> Envelope {
         recipients: paths.iter().map(recipient).collect(),
         attempts: 0,
         next_attempt_at: Timestamp::from_second(1_060).unwrap(),
+        delay_told_at: None,
+        retried_at: None,
         dead: None,
     }
 }

@@ -19,6 +19,7 @@ mod paper;
 mod plain;
 mod report;
 mod serve;
+mod spool;
 mod strip;
 mod why;
 
@@ -82,6 +83,9 @@ enum Command {
     /// The ledger: every decision that was written down
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// What is owed and lies on disk
+    #[command(subcommand)]
+    Spool(spool::Command),
     /// The keys of the register
     #[command(subcommand)]
     Keys(keys::Command),
@@ -128,6 +132,7 @@ pub fn run() -> ExitCode {
         Command::Consent(command) => consent::run(config, command),
         Command::Why(why) => why::run(config, &why),
         Command::Ledger(command) => ledger::run(config, command),
+        Command::Spool(command) => spool::run(config, command),
         Command::Keys(command) => keys::run(config, command),
     };
     match result {

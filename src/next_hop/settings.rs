@@ -76,7 +76,7 @@ pub struct Limits {
     /// How long a next hop that failed is tried only after the others, at first; doubled with every further failure.
     /// Default: 5.
     pub backoff_first_seconds: u64,
-    /// The longest of these times. Default: 300.
+    /// The longest of these times. Default: 60.
     pub backoff_most_seconds: u64,
     /// From the connection to the end of the greeting. Default: 60.
     pub greeting_timeout_seconds: u64,
@@ -114,7 +114,7 @@ impl Default for Limits {
             connect_timeout_seconds: 15,
             handshake_timeout_seconds: 20,
             backoff_first_seconds: 5,
-            backoff_most_seconds: 300,
+            backoff_most_seconds: 60,
             greeting_timeout_seconds: 60,
             command_timeout_seconds: 60,
             data_start_timeout_seconds: 60,

@@ -168,6 +168,11 @@ impl Unreachable {
         }
     }
 
+    /// Whether the way is down; a busy next hop is not, its client comes again.
+    pub fn is_down(&self) -> bool {
+        !matches!(self, Self::Busy { .. } | Self::Maildir(_))
+    }
+
     /// What the client is told.
     pub fn to_reply(&self) -> Reply {
         match self {

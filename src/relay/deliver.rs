@@ -86,7 +86,7 @@ impl Relay {
             || (self.next_hop.answers_each() && journey.rcpts.len() > 1);
         if keeper == Keeper::WriteAhead
             && several_ends
-            && !self.prepare(journey, &load, &mut delivery).await
+            && !self.prepare(journey, load.message, &mut delivery).await
         {
             give_back(live).await;
             return delivery;
@@ -138,7 +138,7 @@ impl Relay {
         if keeper == Keeper::WriteAhead
             && !all_again
             && delivery.prepared.is_none()
-            && !self.prepare(journey, load, delivery).await
+            && !self.prepare(journey, load.message, delivery).await
         {
             return Way::Line(transit.reset().await);
         }
@@ -199,7 +199,6 @@ impl Relay {
         let (transit, replies) = match opened {
             Ok(opened) => opened,
             Err(unreachable) => {
-                tracing::error!(id = %journey.id, error = %unreachable, "no transaction with the next hop");
                 for recipient in &parcel.recipients {
                     delivery.set(*recipient, Fate::Down(unreachable.to_reply()));
                 }
@@ -221,10 +220,15 @@ impl Relay {
     }
 
     /// Writes the entry ahead. On failure every forward-path without a fate is answered 451 4.3.1 and nothing is sent.
-    async fn prepare(&self, journey: &Journey, load: &Load<'_>, delivery: &mut Delivery) -> bool {
+    pub(super) async fn prepare(
+        &self,
+        journey: &Journey,
+        message: &Bytes,
+        delivery: &mut Delivery,
+    ) -> bool {
         match self
             .spool
-            .prepare(journey.to_envelope(), load.message.clone())
+            .prepare(journey.to_envelope(), message.clone())
             .await
         {
             Ok(prepared) => {
@@ -259,6 +263,12 @@ impl Delivery {
             .iter()
             .flatten()
             .any(|fate| matches!(fate, Fate::Taken(_)))
+    }
+
+    /// Whether the way was down for anybody, and nobody's copy is in doubt: then all that is left can be kept.
+    pub(super) fn is_down(&self) -> bool {
+        let of = |wanted: fn(&Fate) -> bool| self.fates.iter().flatten().any(wanted);
+        of(|fate| matches!(fate, Fate::Down(_))) && !of(|fate| matches!(fate, Fate::Unknown(_)))
     }
 
     /// Whether the transaction ends with this parcel and the client keeps all of it: nothing was taken, and the reply is

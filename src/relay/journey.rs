@@ -29,6 +29,8 @@ pub struct Journey {
     pub rcpts: Vec<Rcpt>,
     /// Which attempt at it this is, from 1.
     pub attempt: u32,
+    /// Whether all recipients are taken or none (`selective_rejects = false`).
+    pub together: bool,
 }
 
 impl Journey {
@@ -89,6 +91,8 @@ impl Journey {
             recipients,
             attempts: 0,
             next_attempt_at: self.arrived_at,
+            delay_told_at: None,
+            retried_at: None,
             dead: None,
         }
     }
@@ -105,6 +109,7 @@ impl Journey {
             mail: envelope.mail(),
             rcpts: envelope.owed(Owes::Delivery).map(Recipient::rcpt).collect(),
             attempt: envelope.attempts.saturating_add(2),
+            together: false,
         })
     }
 }

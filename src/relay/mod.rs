@@ -39,13 +39,13 @@ use self::examine::{Case, Examined, today};
 use self::grounds::Grounds;
 use self::journey::{rejected, still_owed, with_reply};
 use self::plan::{Parcel, Treatment};
-use self::settings::PartialReject;
+use self::settings::{PartialReject, WhenDown};
 use crate::ledger::Ledger;
 use crate::next_hop::{Fate, NextHop, Transit};
 use crate::smtp::extensions::Extensions;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
-use crate::spool::{Recipient, Spool};
+use crate::spool::{Envelope, Recipient, Spool};
 
 /// Everything one relay works with.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Relay {
     /// # Errors
     /// The reply for the greeting.
     pub async fn ready(&self) -> Result<(), Reply> {
-        if self.next_hop.extensions().is_some() {
+        if self.keeps() || self.next_hop.extensions().is_some() {
             return Ok(());
         }
         match self.next_hop.reach().await {
@@ -96,7 +96,11 @@ impl Relay {
 
     /// What EHLO mirrors from the next hop: SIZE less 4 KiB for what we may add, and never more than we take ourselves.
     pub async fn extensions(&self) -> Extensions {
-        let theirs = self.next_hop.extensions().unwrap_or_default();
+        // Octets are never converted, so whatever is announced for a next hop that was never seen, 8 bits go as they come.
+        let theirs = self.next_hop.extensions().unwrap_or(Extensions {
+            eight_bit_mime: self.keeps(),
+            ..Extensions::default()
+        });
         let limit = match theirs.size {
             Some(octets) if octets > 0 => octets.saturating_sub(4096).min(self.message_octets),
             Some(_) | None => self.message_octets,
@@ -107,9 +111,19 @@ impl Relay {
         }
     }
 
-    /// A transaction of a client.
-    pub fn open(self: &Arc<Self>, client: Client) -> Open {
-        Open::new(Arc::clone(self), client)
+    /// A transaction of a client. `together`: all recipients are taken or none.
+    pub fn open(self: &Arc<Self>, client: Client, together: bool) -> Open {
+        Open::new(Arc::clone(self), client, together)
+    }
+
+    /// Whether mail is kept while no next hop takes it.
+    fn keeps(&self) -> bool {
+        self.examiner.settings.when_next_hop_down == WhenDown::Spool
+    }
+
+    /// Whether it is kept without asking first.
+    fn keeps_now(&self) -> bool {
+        self.keeps() && self.next_hop.is_down()
     }
 
     /// The journey of one message after the client's dot.
@@ -143,7 +157,9 @@ impl Relay {
             deadline,
         };
         let delivery = self.deliver(journey, load, live, keeper).await;
-        let (answer, fates) = self.settle(journey, &judged.aside, delivery, keeper).await;
+        let (answer, fates) = self
+            .settle(journey, &judged.aside, delivery, &message, keeper)
+            .await;
         let answered = match &answer {
             Answer::One(reply) => Some(reply.code()),
             Answer::Each(_) => None,
@@ -240,6 +256,7 @@ impl Relay {
             return Some(deliver::mildest(judged.aside.values()));
         }
         let together = journey.mail.reverse_path.is_null()
+            || journey.together
             || self.examiner.settings.partial_reject == PartialReject::RefuseAll;
         if !together {
             return None;
@@ -263,17 +280,21 @@ impl Relay {
         }
     }
 
-    /// Turns fates into the answer; on an SMTP listener what is not taken becomes owed before there is a 250.
+    /// Turns fates into the answer; what is owed lies in the spool before there is a 250.
     async fn settle(
         &self,
         journey: &Journey,
         aside: &BTreeMap<usize, Reply>,
         mut delivery: Delivery,
+        message: &Bytes,
         keeper: Keeper,
     ) -> (Answer, Vec<Option<Fate>>) {
+        let keeps = self.keeps() && delivery.is_down();
         if keeper == Keeper::Client {
+            let kept = keeps && self.keep_down(journey, &delivery, message).await;
             let each = delivery.fates.iter().enumerate().map(|(index, fate)| {
                 match (fate, aside.get(&index)) {
+                    (Some(Fate::Down(_)), _) if kept => replies::queued(journey.id.as_str()),
                     (Some(fate), _) => fate.reply().clone(),
                     (None, Some(reply)) => reply.clone(),
                     (None, None) => replies::internal_fault(),
@@ -282,41 +303,78 @@ impl Relay {
             return (Answer::Each(each.collect()), delivery.fates);
         }
         let mut reply = delivery.one_reply();
+        if keeps && delivery.prepared.is_none() && !delivery.any_taken() {
+            self.prepare(journey, message, &mut delivery).await;
+        }
         let Some(prepared) = delivery.prepared.take() else {
             return (Answer::One(reply), delivery.fates);
         };
-        let settled = if delivery.any_taken() {
-            let left = journey
-                .rcpts
-                .iter()
-                .enumerate()
-                .filter_map(|(index, rcpt)| {
-                    let recipient = Recipient::new(rcpt);
-                    match aside.get(&index) {
-                        Some(reply) if reply.code() >= 500 => rejected(recipient, reply),
-                        Some(reply) => Some(with_reply(recipient, reply)),
-                        None => still_owed(
-                            recipient,
-                            delivery.fates.get(index).and_then(Option::as_ref),
-                        ),
-                    }
-                });
-            let mut envelope = journey.envelope(left.collect());
-            envelope.next_attempt_at = match delivery.outdated {
-                true => Timestamp::now(),
-                false => self.spool.settings().next_attempt_at(Timestamp::now(), 0),
-            };
-            prepared.owe(envelope).await
+        let taken = delivery.any_taken();
+        let settled = if taken || keeps {
+            prepared
+                .owe(self.what_is_left(journey, aside, &delivery))
+                .await
         } else {
             prepared.remove().await
         };
-        if let Err(error) = settled {
-            tracing::error!(id = %journey.id, %error, "the rest could not be kept: the client keeps all of it");
-            if delivery.any_taken() {
-                reply = replies::spool_failed();
+        match settled {
+            Ok(()) if keeps && !taken => reply = replies::queued(journey.id.as_str()),
+            Ok(()) => {}
+            Err(error) => {
+                tracing::error!(id = %journey.id, %error, "the rest could not be kept: the client keeps all of it");
+                if taken || keeps {
+                    reply = replies::spool_failed();
+                }
             }
         }
         (Answer::One(reply), delivery.fates)
+    }
+
+    /// The entry that stays: who is owed a copy, who a report.
+    fn what_is_left(
+        &self,
+        journey: &Journey,
+        aside: &BTreeMap<usize, Reply>,
+        delivery: &Delivery,
+    ) -> Envelope {
+        let left = journey
+            .rcpts
+            .iter()
+            .enumerate()
+            .filter_map(|(index, rcpt)| {
+                let recipient = Recipient::new(rcpt);
+                match aside.get(&index) {
+                    Some(reply) if reply.code() >= 500 => rejected(recipient, reply),
+                    Some(reply) => Some(with_reply(recipient, reply)),
+                    None => still_owed(
+                        recipient,
+                        delivery.fates.get(index).and_then(Option::as_ref),
+                    ),
+                }
+            });
+        let mut envelope = journey.envelope(left.collect());
+        envelope.next_attempt_at = match delivery.outdated {
+            true => Timestamp::now(),
+            false => self.spool.settings().next_attempt_at(Timestamp::now(), 0),
+        };
+        envelope
+    }
+
+    /// Keeps the copies of an LMTP client for which the way was down; whether that succeeded.
+    async fn keep_down(&self, journey: &Journey, delivery: &Delivery, message: &Bytes) -> bool {
+        let down = |index: &usize| matches!(delivery.fates.get(*index), Some(Some(Fate::Down(_))));
+        let left = journey.rcpts.iter().enumerate();
+        let left = left.filter(|(index, _)| down(index));
+        let mut envelope = journey.envelope(left.map(|(_, rcpt)| Recipient::new(rcpt)).collect());
+        envelope.next_attempt_at = self.spool.settings().next_attempt_at(Timestamp::now(), 0);
+        let kept = match self.spool.prepare(envelope.clone(), message.clone()).await {
+            Ok(prepared) => prepared.owe(envelope).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &kept {
+            tracing::error!(id = %journey.id, %error, "the next hop is down and the spool did not take the message");
+        }
+        kept.is_ok()
     }
 }
 

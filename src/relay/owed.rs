@@ -22,10 +22,11 @@ use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::spool::{EntryId, Envelope, Owed, Owes, Recipient};
 
-/// Entries taken up at once.
-const AT_ONCE: usize = 4;
-/// Longest sleep between two looks at the spool, so that a clock set back cannot stop delivery.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// Between two looks while the next hop is down.
+const WHILE_DOWN: Duration = Duration::from_secs(1);
+/// Longest sleep between two looks at the spool, so that a clock set back cannot stop delivery and what the operator asks for
+/// is done soon.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 impl Relay {
     /// Delivers what is owed whenever it is due, until `stop` says so.
@@ -36,8 +37,17 @@ impl Relay {
     ) {
         while !*stop.borrow() {
             let relay = Arc::clone(&relays.borrow_and_update());
+            relay.spool.serve_requests().await;
             let now = Timestamp::now();
-            let due = relay.spool.due(now, AT_ONCE);
+            let due = relay.spool.due(now, relay.spool.settings().connections);
+            if !due.is_empty() && relay.keeps_now() {
+                // Each of them would find out for itself what is known: the next hop's own back-off says when it is asked.
+                tokio::select! {
+                    () = tokio::time::sleep(WHILE_DOWN) => {}
+                    _ = stop.changed() => {}
+                }
+                continue;
+            }
             if due.is_empty() {
                 let sleep = relay
                     .spool
@@ -78,7 +88,7 @@ impl Relay {
         if self
             .spool
             .settings()
-            .is_expired(owed.envelope.arrived_at, now)
+            .is_expired(owed.envelope.owed_since(), now)
         {
             recipients = recipients.into_iter().filter_map(expired).collect();
         }
@@ -109,7 +119,9 @@ impl Relay {
         else {
             return (envelope.recipients.clone(), false);
         };
-        let judged = match self.judge(&journey, &owed.message).await {
+        let judged = self.judge(&journey, &owed.message).await;
+        owed.is_decided();
+        let judged = match judged {
             Ok(judged) => judged,
             Err(reply) => {
                 others.extend(
@@ -152,7 +164,7 @@ impl Relay {
 
     fn is_past_reporting(&self, owed: &Owed) -> bool {
         let settings = self.spool.settings();
-        settings.is_past_reporting(owed.envelope.arrived_at, Timestamp::now())
+        settings.is_past_reporting(owed.envelope.owed_since(), Timestamp::now())
     }
 
     /// When an attempt has to be over. No client waits, so the next hop gets its `dot_timeout` on top: cut off earlier, a

@@ -17,6 +17,8 @@ pub struct Settings {
     pub mixed_consent: MixedConsent,
     /// What becomes of the rejected recipients of a message whose other recipients are served (SMTP listeners).
     pub partial_reject: PartialReject,
+    /// What a client is told while no next hop takes mail.
+    pub when_next_hop_down: WhenDown,
     /// What to do with a DKIM-Signature of somebody else on a message that is changed.
     pub existing_signature: ExistingSignature,
     /// How long mail that cannot be examined on a `requested` or `authentication` stream is answered 451 before it is
@@ -43,6 +45,7 @@ impl Default for Settings {
         Self {
             mixed_consent: MixedConsent::Split,
             partial_reject: PartialReject::Dsn,
+            when_next_hop_down: WhenDown::Tempfail,
             existing_signature: ExistingSignature::Keep,
             hold_limit_seconds: 4 * 3600,
             parts: 10_000,
@@ -74,6 +77,16 @@ pub enum PartialReject {
     Dsn,
     /// One rejected recipient refuses the whole message.
     RefuseAll,
+}
+
+/// `when_next_hop_down`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenDown {
+    /// 451: the client keeps its mail.
+    Tempfail,
+    /// 250 once the message lies in the spool; it goes out when a next hop is back, decided anew.
+    Spool,
 }
 
 /// `existing_signature`.

@@ -274,6 +274,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     }
 
     async fn act(&mut self, command: Result<Command, Reply>) -> Result<Flow, WireError> {
+        let rcpt = matches!(command, Ok(Command::Rcpt(_)));
         match self.dialog.step(command) {
             Step::Rcpt(rcpt) => {
                 self.group.push(rcpt);
@@ -282,7 +283,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             Step::Say(reply) => {
                 // A RCPT that is refused here must not overtake those that were asked before it.
                 self.ask_group().await;
-                self.wire.say(&reply);
+                match &mut self.open {
+                    Some(open) if rcpt && open.is_together() => {
+                        open.refuse_all(reply);
+                        self.wire.say(&replies::recipient_ok());
+                    }
+                    _ => self.wire.say(&reply),
+                }
             }
             Step::Close(reply) => {
                 self.ask_group().await;
@@ -346,7 +353,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
     async fn mail(&mut self, mail: Mail) -> Reply {
         let smtputf8 = mail.parameters.has("SMTPUTF8");
-        let mut open = self.shared.relay.open(self.client());
+        let mut open = self
+            .shared
+            .relay
+            .open(self.client(), self.peer.door.together);
         let reply = open.mail(mail).await;
         if reply.is_done() {
             self.open = Some(open);

@@ -376,6 +376,21 @@ pub fn next_hop_gone() -> Reply {
     say(451, "4.4.2 Next hop not reachable, try again")
 }
 
+/// 250 for MAIL while the next hop is down and the spool has room.
+pub fn sender_ok() -> Reply {
+    say(250, "2.1.0 Ok")
+}
+
+/// 250 for RCPT, ours: the next hop is not asked now, or its refusal is told at the end of the message.
+pub fn recipient_ok() -> Reply {
+    say(250, "2.1.5 Ok")
+}
+
+/// 250: the message lies in the spool.
+pub fn queued(id: &str) -> Reply {
+    say(250, format!("2.0.0 Ok: queued as {id}"))
+}
+
 /// 550: content that may not go out as it is and cannot be changed. Never 5.1.x, which would cost the recipient their
 /// place on the list.
 pub fn rejected(why: &str) -> Reply {

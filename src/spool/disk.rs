@@ -32,6 +32,21 @@ pub(super) fn make_directory(path: &Path) -> Result<(), SpoolError> {
         .map_err(failed("making the directory", path))
 }
 
+/// Whether so many octets leave `free` on the file system. One that does not say how much it has is asked no further.
+pub(super) fn has_room(directory: &Path, octets: u64, free: u64) -> Result<(), SpoolError> {
+    let Ok(facts) = rustix::fs::statvfs(directory) else {
+        return Ok(());
+    };
+    let available = facts.f_bavail.saturating_mul(facts.f_frsize);
+    if available < octets.saturating_add(free) {
+        return Err(SpoolError::Full {
+            limit: "free_bytes",
+            value: free,
+        });
+    }
+    Ok(())
+}
+
 /// Writes a file that must not exist yet and syncs it and its directory. What was begun and not finished is removed.
 pub(super) fn write_new(path: &Path, octets: &[u8]) -> Result<(), SpoolError> {
     let mut file = OpenOptions::new()

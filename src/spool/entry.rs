@@ -206,6 +206,7 @@ impl Owed {
             fresher,
             settled: false,
         };
+        claim.take_in_hand()?;
         let owed_file = claim.spool.layout.owed_of(id);
         let octets = fs::read(&owed_file).map_err(disk::failed("reading", &owed_file))?;
         let stored = match Stored::parse(&octets) {
@@ -242,6 +243,13 @@ impl Owed {
         }))
     }
 
+    /// The message was read and decided: what the process dies of from here on is not its content, and waiting for a next hop
+    /// is most of an attempt.
+    pub fn is_decided(&self) {
+        let deaths = self.claim.spool.index().deaths(&self.claim.id);
+        self.claim.out_of_hand(deaths);
+    }
+
     /// Notes in the midst of an attempt what is still owed, so that nothing that happens in the rest of it brings back
     /// what is done. On `Err` the disk has the older envelope, while this process goes by the new one.
     pub async fn note(&mut self, envelope: Envelope) -> Result<(), SpoolError> {
@@ -275,7 +283,43 @@ impl Owed {
 }
 
 impl Claim {
+    /// Notes that the entry is in hand: whoever finds the note at start knows that the process died meanwhile. No sync: a
+    /// process that dies leaves its files, and a power loss is no fault of the message.
+    fn take_in_hand(&self) -> Result<(), SpoolError> {
+        let deaths = self.spool.index().deaths(&self.id);
+        let note = self.spool.layout.working_of(&self.id);
+        fs::write(&note, deaths.saturating_add(1).to_string())
+            .map_err(disk::failed("writing", &note))
+    }
+
+    /// The attempt came to an end.
+    fn out_of_hand(&self, deaths: u32) {
+        self.spool.index().set_deaths(&self.id, deaths);
+        let note = self.spool.layout.working_of(&self.id);
+        if let Err(error) = disk::remove(&note) {
+            tracing::warn!(entry = %self.id, %error, "a note about an entry in hand could not be removed");
+        }
+    }
+
+    /// The attempt fell over. Whoever does so again and again is left alone.
+    fn fell_over(&mut self) {
+        let deaths = self.spool.index().deaths(&self.id).saturating_add(1);
+        self.out_of_hand(deaths);
+        if deaths < self.spool.settings.crashes {
+            return;
+        }
+        let (layout, id) = (&self.spool.layout, &self.id);
+        match quarantine(layout, id, deaths) {
+            Ok(()) => {
+                self.settled = true;
+                self.spool.index().set(&self.id, Stage::Dead);
+            }
+            Err(error) => tracing::error!(entry = %id, %error, "could not be put into quarantine"),
+        }
+    }
+
     fn keep(mut self, envelope: Envelope) -> Result<(), SpoolError> {
+        self.out_of_hand(0);
         if envelope.id != self.id || envelope.recipients.is_empty() {
             let what = "kept under another entry's id, or owing nothing";
             let id = self.id.clone();
@@ -296,6 +340,7 @@ impl Claim {
     }
 
     fn done(mut self) -> Result<(), SpoolError> {
+        self.out_of_hand(0);
         self.settled = true;
         self.spool.index().release(&self.id);
         let owed = self.spool.layout.owed_of(&self.id);
@@ -309,6 +354,7 @@ impl Claim {
         let file = self.seal.envelope_file(envelope)?;
         disk::replace(&self.spool.layout.dead_of(&self.id), &file)?;
         self.settled = true;
+        self.out_of_hand(0);
         self.spool.index().set(&self.id, Stage::Dead);
         let owed = self.spool.layout.owed_of(&self.id);
         disk::remove(&owed)?;
@@ -317,6 +363,7 @@ impl Claim {
 
     /// Moves an entry that cannot be read back to `dead/` as it is.
     fn damaged(mut self, why: String) -> SpoolError {
+        self.out_of_hand(0);
         let owed = self.spool.layout.owed_of(&self.id);
         let id = self.id.clone();
         tracing::error!(entry = %id, %why, "an owed entry cannot be read back and is moved to dead/");
@@ -336,6 +383,16 @@ impl Drop for Claim {
         if self.settled {
             return;
         }
+        if std::thread::panicking() {
+            self.fell_over();
+            if self.settled {
+                return;
+            }
+        } else {
+            // Given back, or cut short because the relay stops: nobody's fault.
+            let deaths = self.spool.index().deaths(&self.id);
+            self.out_of_hand(deaths);
+        }
         let stage = Stage::Waiting {
             next_attempt_at: self.spool.settings.next_attempt_at(Timestamp::now(), 1),
             fresher: self.fresher.take(),
@@ -343,4 +400,35 @@ impl Drop for Claim {
         self.spool.index().set(&self.id, stage);
         self.spool.changed.notify_one();
     }
+}
+
+/// What stands first in `dead` of an entry that is in quarantine.
+pub(super) const QUARANTINE: &str = "quarantine";
+
+/// Leaves an entry alone over which the process died too often: to `dead/`, for the operator to look at.
+pub(super) fn quarantine(
+    layout: &super::Layout,
+    id: &EntryId,
+    deaths: u32,
+) -> Result<(), SpoolError> {
+    tracing::error!(entry = %id, deaths, "quarantine: the process died over an owed message again and again (spool.crashes); it lies in dead/");
+    let owed = layout.owed_of(id);
+    let octets = fs::read(&owed).map_err(disk::failed("reading", &owed))?;
+    let file = match Stored::parse(&octets) {
+        Ok(mut stored) => {
+            stored.envelope.dead = Some(format!(
+                "{QUARANTINE}: the process died over it {deaths} times"
+            ));
+            let json = |source| SpoolError::Json {
+                id: id.clone(),
+                source,
+            };
+            serde_json::to_vec(&stored).map_err(json)?
+        }
+        // It cannot be read either way.
+        Err(_) => octets,
+    };
+    disk::replace(&layout.dead_of(id), &file)?;
+    disk::remove(&owed)?;
+    disk::sync_parent(&owed)
 }

@@ -97,6 +97,12 @@ pub struct Envelope {
     pub attempts: u32,
     /// When to try next.
     pub next_attempt_at: Timestamp,
+    /// When the sender was told that it is late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_told_at: Option<Timestamp>,
+    /// When the operator had it tried anew; it expires by this then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried_at: Option<Timestamp>,
     /// Why the entry lies in `dead/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead: Option<String>,
@@ -188,6 +194,11 @@ pub struct LastReply {
 }
 
 impl Envelope {
+    /// Since when it is owed, as far as expiring goes.
+    pub fn owed_since(&self) -> Timestamp {
+        self.retried_at.unwrap_or(self.arrived_at)
+    }
+
     /// The MAIL command to give again.
     pub fn mail(&self) -> Mail {
         Mail {

@@ -60,6 +60,8 @@ fn envelope() -> Envelope {
         ],
         attempts: 3,
         next_attempt_at: Timestamp::from_second(1_795_000_480).unwrap(),
+        delay_told_at: None,
+        retried_at: None,
         dead: None,
     }
 }

@@ -43,6 +43,8 @@ pub(super) enum Stage {
 struct Slot {
     octets: u64,
     stage: Stage,
+    /// How often the process died, or an attempt fell over, in a row.
+    deaths: u32,
 }
 
 /// All entries.
@@ -56,7 +58,12 @@ impl Index {
     /// Takes up an entry that was found on disk. No limit here: what is there is there.
     pub(super) fn found(&mut self, id: EntryId, octets: u64, stage: Stage) {
         self.octets = self.octets.saturating_add(octets);
-        self.slots.insert(id, Slot { octets, stage });
+        let slot = Slot {
+            octets,
+            stage,
+            deaths: 0,
+        };
+        self.slots.insert(id, slot);
     }
 
     /// Reserves room for a new entry before a byte of it is written.
@@ -72,6 +79,13 @@ impl Index {
                 what: "the id is already in use",
             });
         }
+        self.has_room(octets, settings)?;
+        self.found(id.clone(), octets, Stage::Prepared);
+        Ok(())
+    }
+
+    /// Whether another entry of so many octets is within the limits.
+    pub(super) fn has_room(&self, octets: u64, settings: &Settings) -> Result<(), SpoolError> {
         if u64::try_from(self.slots.len()).unwrap_or(u64::MAX) >= settings.entries {
             return Err(SpoolError::Full {
                 limit: "entries",
@@ -84,8 +98,42 @@ impl Index {
                 value: settings.bytes,
             });
         }
-        self.found(id.clone(), octets, Stage::Prepared);
         Ok(())
+    }
+
+    /// How often the process died over an entry.
+    pub(super) fn deaths(&self, id: &EntryId) -> u32 {
+        self.slots.get(id).map_or(0, |slot| slot.deaths)
+    }
+
+    /// Notes how often.
+    pub(super) fn set_deaths(&mut self, id: &EntryId, deaths: u32) {
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.deaths = deaths;
+        }
+    }
+
+    /// Whether it waits, is in hand, is dead; `None` where there is none.
+    pub(super) fn state(&self, id: &EntryId) -> Option<super::State> {
+        self.slots.get(id).map(|slot| match slot.stage {
+            Stage::Prepared => super::State::Prepared,
+            Stage::Waiting { .. } => super::State::Owed,
+            Stage::Claimed => super::State::InHand,
+            Stage::Dead => super::State::Dead,
+        })
+    }
+
+    /// Makes a waiting entry due; `false` when it does not wait.
+    pub(super) fn hurry(&mut self, id: &EntryId, now: Timestamp) -> bool {
+        match self.slots.get_mut(id).map(|slot| &mut slot.stage) {
+            Some(Stage::Waiting {
+                next_attempt_at, ..
+            }) => {
+                *next_attempt_at = now;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Moves an entry to another stage.

@@ -5,6 +5,18 @@
 //! was answered 250) and `dead/` (given up, kept for the operator). The spool knows no consent, no next hop and no
 //! reply texts; it stores what is owed and says when it is due.
 //!
+//! ```text
+//!  written ahead ──▶ prepared ──settled, nothing owed──▶ gone
+//!                       │ somebody was taken, or the way is down (rename, fsync of the directory, then 250)
+//!                       ▼
+//!                     owed ◀──kept for later── an attempt, in hand (working/ID) ──nothing owed──▶ gone
+//!                       │ nobody can be told, cannot be read, or the process died over it `crashes` times
+//!                       ▼
+//!                     dead ──`spool retry`──▶ owed          ──`spool drop`──▶ gone
+//! ```
+//! At start: `prepared` goes (its client was never answered), `owed` stays, a message without envelope goes, and an entry that
+//! was in hand counts one death of the process. An attempt that ends in any way but a panic makes that count nothing.
+//!
 //! When it fails: an error before an `Ok` means that nothing may be built on the entry, so the caller answers
 //! 451 4.3.1, never 250. What cannot be read back is moved to `dead/` with a log line, never removed in silence.
 
@@ -14,6 +26,7 @@ mod envelope;
 mod holds;
 mod index;
 mod recovery;
+mod requests;
 mod settings;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -29,6 +42,7 @@ use tokio::sync::Notify;
 pub use entry::{Owed, Prepared};
 pub use envelope::{Client, EntryId, Envelope, LastReply, Origin, Owes, Protocol, Recipient};
 pub use index::Usage;
+pub use requests::{Asked, Done, Entry, State, ask, entries, entry, message_file};
 pub use settings::Settings;
 
 use holds::Holds;
@@ -138,6 +152,18 @@ impl Layout {
         self.directory.join("dead")
     }
 
+    fn working(&self) -> PathBuf {
+        self.directory.join("working")
+    }
+
+    fn requests(&self) -> PathBuf {
+        self.directory.join("requests")
+    }
+
+    fn working_of(&self, id: &EntryId) -> PathBuf {
+        self.working().join(format!("{id}.deaths"))
+    }
+
     fn message_of(&self, id: &EntryId) -> PathBuf {
         self.messages().join(format!("{id}.eml"))
     }
@@ -181,6 +207,8 @@ impl Spool {
             layout.prepared(),
             layout.owed(),
             layout.dead(),
+            layout.working(),
+            layout.requests(),
         ] {
             disk::make_directory(&directory)?;
         }
@@ -239,6 +267,15 @@ impl Spool {
     pub async fn first_seen(&self, key: &str, now: Timestamp) -> Result<Timestamp, SpoolError> {
         let (holds, key) = (Arc::clone(&self.holds), key.to_owned());
         blocking(move || Ok(holds.first_seen(&key, now))).await
+    }
+
+    /// Whether a message of so many octets would find room now: within the limits of `[spool]` and of the file system.
+    ///
+    /// # Errors
+    /// [`SpoolError::Full`] naming the limit.
+    pub fn has_room(&self, octets: u64) -> Result<(), SpoolError> {
+        self.index().has_room(octets, &self.settings)?;
+        disk::has_room(&self.layout.directory, octets, self.settings.free_bytes)
     }
 
     /// How much lies in the spool.

@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::entry::quarantine;
 use super::envelope::{Stored, Unreadable};
 use super::index::{Index, Stage};
-use super::{EntryId, Layout, Settings, SpoolError, disk};
+use super::{EntryId, Layout, Settings, SpoolError, State, disk};
 
 /// Reads the directories and gives what is owed or dead.
 pub(super) fn recover(layout: &Layout, settings: &Settings) -> Result<Index, SpoolError> {
@@ -32,6 +33,7 @@ pub(super) fn recover(layout: &Layout, settings: &Settings) -> Result<Index, Spo
         known.insert(id);
     }
     disk::sync_directory(&layout.owed())?;
+    count_deaths(layout, settings, &mut index)?;
     clear_prepared(layout)?;
     clear_orphans(layout, &known)?;
     let usage = index.usage();
@@ -81,6 +83,27 @@ fn owed(layout: &Layout, id: &EntryId) -> Result<(u64, Stage), SpoolError> {
     tracing::error!(entry = %id, %why, "an owed entry cannot be read back and is moved to dead/");
     disk::rename(&path, &layout.dead_of(id))?;
     Ok((size, Stage::Dead))
+}
+
+/// Every entry that was in hand when the process ended otherwise than in order counts one death; too many, and it is left alone.
+fn count_deaths(layout: &Layout, settings: &Settings, index: &mut Index) -> Result<(), SpoolError> {
+    for id in entries(&layout.working(), "deaths")? {
+        let note = layout.working_of(&id);
+        let deaths = fs::read_to_string(&note)
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(1);
+        if index.state(&id) == Some(State::Owed) {
+            if deaths >= settings.crashes {
+                quarantine(layout, &id, deaths)?;
+                index.set(&id, Stage::Dead);
+            } else {
+                index.set_deaths(&id, deaths);
+            }
+        }
+        disk::remove(&note)?;
+    }
+    Ok(())
 }
 
 /// Removes what was written ahead and never settled.

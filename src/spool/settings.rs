@@ -22,6 +22,14 @@ pub struct Settings {
     pub retry_first_seconds: u32,
     /// Longest wait between two attempts, in seconds. Default 1,800.
     pub retry_most_seconds: u32,
+    /// Octets that stay free on the file system. Default 64 MiB.
+    pub free_bytes: u64,
+    /// Attempts at owed mail that run at once; new mail goes first. Default 4.
+    pub connections: usize,
+    /// Age at which the sender of what is still owed is told that it is late, in seconds; 0: never. Default 14,400 (4 hours).
+    pub delayed_after_seconds: u32,
+    /// How often the process may die over one entry before that entry is left alone. Default 3.
+    pub crashes: u32,
     /// Age at which what is still owed becomes a failed DSN, in seconds. Default 432,000 (5 days).
     pub expire_after_seconds: u32,
 }
@@ -33,6 +41,10 @@ impl Default for Settings {
             bytes: 1 << 30,
             entries: 20_000,
             retry_first_seconds: 60,
+            free_bytes: 64 << 20,
+            connections: 4,
+            delayed_after_seconds: 4 * 60 * 60,
+            crashes: 3,
             retry_most_seconds: 1_800,
             expire_after_seconds: 5 * 24 * 60 * 60,
         }
@@ -48,6 +60,10 @@ impl Settings {
             Some("spool.bytes is 0: nothing could be kept")
         } else if self.entries == 0 {
             Some("spool.entries is 0: nothing could be kept")
+        } else if self.connections == 0 {
+            Some("spool.connections is 0: nothing would ever be delivered")
+        } else if self.crashes == 0 {
+            Some("spool.crashes is 0: every entry would be left alone")
         } else if self.retry_first_seconds == 0 {
             Some("spool.retry_first_seconds is 0: the next hop would be asked without a pause")
         } else if self.retry_most_seconds < self.retry_first_seconds {
@@ -68,8 +84,14 @@ impl Settings {
     }
 
     /// The time of the next attempt after `attempts` failed ones.
+    ///
+    /// Up to a tenth earlier than [`Settings::wait_after`] says, so that what failed together does not come back together.
     pub fn next_attempt_at(&self, now: Timestamp, attempts: u32) -> Timestamp {
-        now.saturating_add(self.wait_after(attempts))
+        let wait = self.wait_after(attempts);
+        let tenth = u64::try_from(wait.as_millis() / 10).unwrap_or(0);
+        let early = random().checked_rem(tenth.saturating_add(1)).unwrap_or(0);
+        let early = SignedDuration::from_millis(i64::try_from(early).unwrap_or(0));
+        now.saturating_add(wait.saturating_sub(early))
             .unwrap_or(Timestamp::MAX)
     }
 
@@ -90,6 +112,16 @@ impl Settings {
     pub fn is_expired(&self, arrived_at: Timestamp, now: Timestamp) -> bool {
         now.duration_since(arrived_at)
             >= SignedDuration::from_secs(i64::from(self.expire_after_seconds))
+    }
+}
+
+/// Any number. Where the system has none the wait is as long as it says.
+fn random() -> u64 {
+    use ring::rand::{SecureRandom as _, SystemRandom};
+    let mut octets = [0; 8];
+    match SystemRandom::new().fill(&mut octets) {
+        Ok(()) => u64::from_be_bytes(octets),
+        Err(_) => 0,
     }
 }
 

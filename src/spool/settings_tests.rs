@@ -24,8 +24,8 @@ fn five_days_hold_a_bounded_number_of_attempts() {
         assert!(attempts < 1_000, "the wait does not grow");
         now = settings.next_attempt_at(now, attempts);
     }
-    // 60, 120, 240, 480, 960, then every 1,800 s.
-    assert_eq!(attempts, 5 + 239);
+    // 60, 120, 240, 480, 960, then every 1,800 s; each up to a tenth earlier.
+    assert!((244..=272).contains(&attempts), "{attempts}");
 }
 
 #[test]

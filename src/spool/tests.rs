@@ -53,6 +53,8 @@ fn envelope(id: &str, paths: &[&str]) -> Envelope {
         recipients: paths.iter().map(|path| recipient(path)).collect(),
         attempts: 1,
         next_attempt_at: at(1_060),
+        delay_told_at: None,
+        retried_at: None,
         dead: None,
     }
 }
@@ -143,7 +145,8 @@ async fn what_is_dropped_unsettled_goes_the_safe_way() {
     let now = Timestamp::now();
     drop(owed);
     let next = spool.next_due().unwrap();
-    assert!(next >= now + SignedDuration::from_secs(60), "{next} {now}");
+    // The first wait, or up to a tenth less.
+    assert!(next >= now + SignedDuration::from_secs(54), "{next} {now}");
     assert!(spool.claim(&id("e2")).await.unwrap().is_some());
 }
 
@@ -449,4 +452,115 @@ async fn what_could_not_be_read_back_is_refused_before_the_first_dot() {
     assert!(matches!(refused, Err(SpoolError::Json { .. })));
     assert_eq!(files(&settings), [""; 0]);
     assert_eq!(spool.usage(), Usage::default());
+}
+
+/// The states of an entry as somebody sees them who does not hold the spool.
+fn seen(settings: &Settings, name: &str) -> Option<State> {
+    let found = entry(&settings.directory, &id(name)).unwrap();
+    found.map(|entry| entry.state)
+}
+
+#[tokio::test]
+async fn an_entry_that_the_process_dies_over_is_left_alone_and_can_be_tried_again() {
+    let temporary = tempfile::tempdir().unwrap();
+    let settings = settings(temporary.path());
+    let spool = Spool::open(&settings).unwrap();
+    owe(&spool, "e1", &["a@x.example"]).await;
+    owe(&spool, "e2", &["b@x.example"]).await;
+    drop(spool);
+    for death in 1..=settings.crashes {
+        let spool = Spool::open(&settings).unwrap();
+        let in_hand = spool.claim(&id("e1")).await.unwrap().unwrap();
+        let other = spool.claim(&id("e2")).await.unwrap().unwrap();
+        other.is_decided();
+        assert_eq!(seen(&settings, "e1"), Some(State::InHand), "death {death}");
+        // As if killed: nothing of it is dropped in order, but for the lock.
+        let notes = fs::read(spool.layout.working_of(&id("e1"))).unwrap();
+        drop((in_hand, other));
+        fs::write(spool.layout.working_of(&id("e1")), notes).unwrap();
+        drop(spool);
+    }
+    let spool = Spool::open(&settings).unwrap();
+    assert_eq!(seen(&settings, "e1"), Some(State::Quarantine));
+    assert_eq!(
+        seen(&settings, "e2"),
+        Some(State::Owed),
+        "it was decided each time"
+    );
+    assert!(spool.claim(&id("e1")).await.unwrap().is_none());
+    assert_eq!((spool.usage().owed, spool.usage().dead), (1, 1));
+    drop(spool);
+    assert_eq!(ask(&settings, &id("e1"), Asked::Retry).unwrap(), Done::Yes);
+    assert_eq!(seen(&settings, "e1"), Some(State::Owed));
+    let spool = Spool::open(&settings).unwrap();
+    let owed = spool.claim(&id("e1")).await.unwrap().unwrap();
+    assert_eq!(&owed.message[..], MESSAGE);
+    assert_eq!(owed.envelope.dead, None);
+    assert!(owed.envelope.retried_at.is_some());
+}
+
+#[tokio::test]
+async fn an_attempt_that_panics_counts_and_one_that_ends_makes_the_count_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let settings = settings(temporary.path());
+    let spool = Spool::open(&settings).unwrap();
+    owe(&spool, "e1", &["a@x.example"]).await;
+    let fall = async || {
+        let spool = Arc::clone(&spool);
+        let attempt = tokio::spawn(async move {
+            let _owed = spool.claim(&id("e1")).await.unwrap().unwrap();
+            std::panic::panic_any("a message that nobody can read");
+        });
+        assert!(attempt.await.unwrap_err().is_panic());
+    };
+    for _ in 1..settings.crashes {
+        fall().await;
+        assert_eq!(seen(&settings, "e1"), Some(State::Owed));
+    }
+    let owed = spool.claim(&id("e1")).await.unwrap().unwrap();
+    let envelope = owed.envelope.clone();
+    owed.keep(envelope).await.unwrap();
+    for _ in 1..settings.crashes {
+        fall().await;
+    }
+    assert_eq!(seen(&settings, "e1"), Some(State::Owed));
+    fall().await;
+    assert_eq!(seen(&settings, "e1"), Some(State::Quarantine));
+    assert_eq!(spool.next_due(), None);
+}
+
+#[tokio::test]
+async fn what_is_asked_is_done_by_whoever_holds_the_spool() {
+    let temporary = tempfile::tempdir().unwrap();
+    let settings = settings(temporary.path());
+    let spool = Spool::open(&settings).unwrap();
+    for name in ["e1", "e2", "e3"] {
+        owe(&spool, name, &["a@x.example"]).await;
+    }
+    let in_hand = spool.claim(&id("e3")).await.unwrap().unwrap();
+    let asked_for = async |name: &str, asked: Asked| {
+        let (settings, name) = (settings.clone(), id(name));
+        let asking = tokio::task::spawn_blocking(move || ask(&settings, &name, asked));
+        while !asking.is_finished() {
+            spool.serve_requests().await;
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        asking.await.unwrap().unwrap()
+    };
+    assert_eq!(asked_for("e1", Asked::Drop).await, Done::Yes);
+    assert_eq!(seen(&settings, "e1"), None);
+    assert_eq!(asked_for("e1", Asked::Drop).await, Done::Unknown);
+    assert_eq!(asked_for("e2", Asked::Retry).await, Done::Yes);
+    assert!(spool.next_due().unwrap() <= Timestamp::now());
+    assert_eq!(asked_for("e3", Asked::Drop).await, Done::Busy);
+    assert_eq!(asked_for("e3", Asked::Retry).await, Done::Busy);
+    assert_eq!(&in_hand.message[..], MESSAGE);
+    in_hand.done().await.unwrap();
+    assert_eq!(files(&settings), ["messages/e2.eml", "owed/e2.json"]);
+    assert!(
+        fs::read_dir(settings.directory.join("requests"))
+            .unwrap()
+            .next()
+            .is_none()
+    );
 }
