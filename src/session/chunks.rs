@@ -5,7 +5,7 @@
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::memory::Share;
+use super::body::Body;
 use super::transaction::{Patience, Read};
 use super::wire::WireError;
 use super::{Flow, Session};
@@ -17,8 +17,7 @@ use crate::smtp::reply::Reply;
 #[derive(Debug)]
 pub(super) struct Chunks {
     reader: DataReader,
-    message: Vec<u8>,
-    share: Share,
+    body: Body,
     patience: Patience,
     /// Octets announced so far.
     announced: u64,
@@ -32,8 +31,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             None => Chunks {
                 reader: DataReader::chunked(self.data_limits())
                     .with_newlines(self.peer.door.bare_newlines),
-                message: Vec::new(),
-                share: self.shared.memory.share(),
+                body: Body::new(&self.shared),
                 patience: self.patience(),
                 announced: 0,
             },
@@ -51,19 +49,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             let take = usize::try_from(left).map_or(here.len(), |left| left.min(here.len()));
             let piece = here.get(..take).unwrap_or_default();
             // A reader of chunks never comes to an end by itself, so it takes all it is given.
-            chunks.reader.push(piece, &mut chunks.message);
+            chunks.reader.push(piece, &mut chunks.body.held);
             self.wire.consume(take);
             left = left.saturating_sub(u64::try_from(take).unwrap_or(u64::MAX));
-            let Chunks {
-                reader,
-                message,
-                share,
-                patience,
-                ..
-            } = &mut chunks;
-            self.hold(reader, message, share);
+            chunks.body.settle(&mut chunks.reader).await;
             if left > 0
-                && let Some(reply) = self.wait_for_data(*patience).await?
+                && let Some(reply) = self.wait_for_data(chunks.patience).await?
             {
                 self.reset().await;
                 self.dismiss(&reply)?;
@@ -81,15 +72,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     }
 
     async fn last_chunk(&mut self, mut chunks: Chunks) -> Result<Flow, WireError> {
-        let read = match chunks.reader.end(&mut chunks.message) {
-            Ok(()) if chunks.share.fit(chunks.message.len()) => {
-                self.remark(&chunks.reader);
-                Read::Whole(chunks.message)
-            }
-            Ok(()) => Read::Refused(self.no_room()),
+        let read = match chunks.reader.end(&mut chunks.body.held) {
+            Ok(()) => self.taken_in(&chunks.reader, chunks.body).await,
             Err(violation) => Read::Refused(violation),
         };
-        self.message_read(read, chunks.share).await
+        self.message_read(read).await
     }
 
     /// Content of a chunk that has no place here.

@@ -237,10 +237,7 @@ fn patience_ends_and_a_message_restores_it() {
         "WHAT",
         "MAIL FROM:a",
         "RCPT TO:<a@b.example>",
-        "AUTH PLAIN",
-        "BDAT 7",
-        "BDAT 7 LAST",
-        "XCLIENT ADDR=192.0.2.1",
+        "AUTH",
         "DATA",
     ] {
         code(&mut dialog, line);
@@ -278,6 +275,11 @@ fn event() -> impl Strategy<Value = Event> {
         "RSET",
         "NOOP",
         "XFORWARD NAME=a",
+        "STARTTLS",
+        "AUTH PLAIN",
+        "BDAT 7",
+        "BDAT 7 LAST",
+        "XCLIENT ADDR=192.0.2.1",
         "QUIT",
         "VRFY a",
         "nonsense",

@@ -20,6 +20,12 @@ pub struct Limits {
     pub message_octets: usize,
     /// Octets of all messages together that are being read or forwarded.
     pub memory_octets: u64,
+    /// Octets of one message that are held in memory in any case while it is being read.
+    pub session_memory_octets: usize,
+    /// Octets of all messages together above which those that hold more than `session_memory_octets` go on in a file.
+    pub reading_memory_octets: u64,
+    /// Seconds that a message which went into a file waits for room in memory at its end.
+    pub memory_wait_seconds: u64,
     /// Octets of one line of a message, without CRLF.
     pub line_octets: usize,
     /// Octets of the header section of a message.
@@ -57,6 +63,9 @@ impl Default for Limits {
             sessions_per_address: 200,
             message_octets: 50 << 20,
             memory_octets: 512 << 20,
+            session_memory_octets: 128 << 10,
+            reading_memory_octets: 32 << 20,
+            memory_wait_seconds: 10,
             line_octets: 1 << 20,
             header_octets: 512 << 10,
             command_line_octets: 4096,
@@ -152,8 +161,9 @@ impl Limits {
     }
 
     /// Every wait, by its key.
-    pub(crate) fn waits(&self) -> [(&'static str, u64); 6] {
+    pub(crate) fn waits(&self) -> [(&'static str, u64); 7] {
         [
+            ("memory_wait_seconds", self.memory_wait_seconds),
             ("handshake_timeout_seconds", self.handshake_timeout_seconds),
             ("greeting_timeout_seconds", self.greeting_timeout_seconds),
             ("command_timeout_seconds", self.command_timeout_seconds),

@@ -4,6 +4,7 @@
 //! A client that goes away, stalls or breaks a bound ends its own session only; an open transaction is abandoned and
 //! nothing of it is forwarded. Once the relay has a whole message, the session waits for its answer whatever happens.
 
+mod body;
 mod chunks;
 pub mod dialog;
 pub mod door;
@@ -15,6 +16,7 @@ pub mod stream;
 mod transaction;
 pub mod wire;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -48,6 +50,8 @@ pub struct Shared {
     pub limits: Limits,
     /// Room for mail in memory.
     pub memory: Memory,
+    /// Where a message that is being read goes on when memory is full.
+    pub spill_directory: PathBuf,
     /// Where messages go.
     pub relay: Arc<Relay>,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 
+use super::body::Body;
 use super::memory::Share;
 use super::wire::WireError;
 use super::{Flow, Session};
@@ -27,7 +28,8 @@ pub(super) struct Patience {
 
 /// How the reading of a message ended.
 pub(super) enum Read {
-    Whole(Vec<u8>),
+    /// With the room it takes.
+    Whole(Vec<u8>, Share),
     Refused(Violation),
     /// The client was too slow: the session ends with this reply.
     TooSlow(Reply),
@@ -61,24 +63,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     pub(super) async fn data(&mut self) -> Result<Flow, WireError> {
         self.wire.say(&replies::go_ahead());
         self.wire.flush().await?;
-        let mut share = self.shared.memory.share();
-        let read = self.read_message(&mut share).await?;
+        let read = self.read_message().await?;
         self.wire.message_read();
-        self.message_read(read, share).await
+        self.message_read(read).await
     }
 
     /// Hands a message over, or refuses it, and says the answer.
-    pub(super) async fn message_read(
-        &mut self,
-        read: Read,
-        share: Share,
-    ) -> Result<Flow, WireError> {
+    pub(super) async fn message_read(&mut self, read: Read) -> Result<Flow, WireError> {
         let accepted = self.dialog.accepted();
         let open = self.open.take();
         self.xforward = Xforward::default();
         let (answer, flow) = match (read, open) {
-            (Read::Whole(message), Some(open)) => (hand_over(open, message).await, Flow::GoOn),
-            (Read::Whole(_), None) => (Answer::One(replies::internal_fault()), Flow::GoOn),
+            (Read::Whole(message, _share), Some(open)) => {
+                (hand_over(open, message).await, Flow::GoOn)
+            }
+            (Read::Whole(..), None) => (Answer::One(replies::internal_fault()), Flow::GoOn),
             (Read::Refused(violation), open) => {
                 abandon(open).await;
                 let flow = if violation.end_was_seen() {
@@ -95,7 +94,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 return Ok(Flow::Close);
             }
         };
-        drop(share);
         self.dialog.message_answered();
         self.answer(answer, accepted);
         Ok(flow)
@@ -112,23 +110,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     }
 
     /// Reads to the end of data. Waiting is bounded twice: for each piece, and for all of them.
-    async fn read_message(&mut self, share: &mut Share) -> Result<Read, WireError> {
+    async fn read_message(&mut self) -> Result<Read, WireError> {
         let newlines = self.peer.door.bare_newlines;
         let mut reader = DataReader::new(self.data_limits()).with_newlines(newlines);
-        let mut message = Vec::new();
+        let mut body = Body::new(&self.shared);
         let patience = self.patience();
         loop {
-            let (consumed, outcome) = reader.push(self.wire.input(), &mut message);
+            let (consumed, outcome) = reader.push(self.wire.input(), &mut body.held);
             self.wire.consume(consumed);
             match outcome {
-                // A small message comes in one piece: it is counted here or never.
-                Some(Ok(())) if share.fit(message.len()) => {
-                    self.remark(&reader);
-                    return Ok(Read::Whole(message));
-                }
-                Some(Ok(())) => return Ok(Read::Refused(self.no_room())),
+                Some(Ok(())) => return Ok(self.taken_in(&reader, body).await),
                 Some(Err(violation)) => return Ok(Read::Refused(violation)),
-                None => self.hold(&mut reader, &mut message, share),
+                None => body.settle(&mut reader).await,
             }
             if let Some(reply) = self.wait_for_data(patience).await? {
                 return Ok(Read::TooSlow(reply));
@@ -136,24 +129,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         }
     }
 
-    /// Accounts for what is held of a message; refuses it where there is no room, and holds nothing of a refused one.
-    pub(super) fn hold(&self, reader: &mut DataReader, message: &mut Vec<u8>, share: &mut Share) {
-        if !reader.is_refused() && !share.cover(message.len()) {
-            reader.refuse(self.no_room());
+    /// A message that came to its end, where there is room for it.
+    pub(super) async fn taken_in(&self, reader: &DataReader, body: Body) -> Read {
+        self.remark(reader);
+        match body.whole().await {
+            Ok((message, share)) => Read::Whole(message, share),
+            Err(violation) => Read::Refused(violation),
         }
-        if reader.is_refused() {
-            *message = Vec::new();
-            share.release();
-        }
-    }
-
-    /// All messages together are as long as they may be.
-    pub(super) fn no_room(&self) -> Violation {
-        Violation::Memory(self.shared.memory.limit())
     }
 
     /// What an operator should know of how a message came.
-    pub(super) fn remark(&self, reader: &DataReader) {
+    fn remark(&self, reader: &DataReader) {
         if reader.normalized() > 0 {
             tracing::info!(
                 session = self.peer.session,

@@ -81,6 +81,8 @@ pub(super) fn shared(
         hostname: file.server.name.clone(),
         memory: stores.memory.with_limit(file.limits.memory_octets),
         limits: file.limits.clone(),
+        // There since the spool was opened.
+        spill_directory: file.spool.directory.clone(),
         relay: Arc::new(relay),
     }))
 }
