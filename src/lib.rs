@@ -6,6 +6,7 @@
 //! The direction of imports is a ladder, held by `tests/tidy.rs`:
 //! `main > cli > config > server > session > relay > next_hop, spool, ledger, register > {smtp, mime, consent, pixel}`.
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod consent;

@@ -88,9 +88,15 @@ pub struct Steering {
     changes: mpsc::Sender<Change>,
     /// The addresses that are bound, as configured.
     bound: watch::Receiver<Vec<Address>>,
+    doors: Doors,
 }
 
 impl Steering {
+    /// Sessions at this moment.
+    pub fn sessions(&self) -> usize {
+        self.doors.taken()
+    }
+
     /// What sessions share now.
     pub fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.live.borrow())
@@ -135,6 +141,7 @@ pub struct Server {
     live: watch::Sender<Arc<Shared>>,
     changes: (mpsc::Sender<Change>, mpsc::Receiver<Change>),
     bound: watch::Sender<Vec<Address>>,
+    doors: Doors,
     drain: Duration,
     stopping: watch::Sender<bool>,
 }
@@ -165,6 +172,7 @@ impl Server {
         let bound = doorways.iter().map(|(address, _)| address.clone());
         Ok(Self {
             bound: watch::Sender::new(bound.collect()),
+            doors: Doors::new(&shared.limits),
             sockets,
             doorways,
             live: watch::Sender::new(shared),
@@ -190,6 +198,7 @@ impl Server {
             live: self.live.clone(),
             changes: self.changes.0.clone(),
             bound: self.bound.subscribe(),
+            doors: self.doors.clone(),
         }
     }
 
@@ -240,7 +249,7 @@ impl Server {
         };
         change(&mut running, &mut accepting, &send, first);
         let mut changes = self.changes.1;
-        let doors = Doors::new(&self.live.borrow().limits);
+        let doors = self.doors;
         let mut sessions = JoinSet::new();
         loop {
             tokio::select! {

@@ -9,7 +9,7 @@ use crate::relay::speaks::Speaks;
 use crate::relay::streams::Streams;
 use crate::session::logins::Certificates;
 
-use crate::{ledger, next_hop, register, relay, server, session, spool};
+use crate::{admin, ledger, next_hop, register, relay, server, session, spool};
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
@@ -54,6 +54,9 @@ pub struct File {
     /// `[rules]`.
     #[serde(default)]
     pub rules: relay::settings::RuleSettings,
+    /// `[admin]`.
+    #[serde(default)]
+    pub admin: admin::Settings,
     /// `[log]`.
     #[serde(default)]
     pub log: Log,

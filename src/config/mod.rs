@@ -83,6 +83,10 @@ pub fn read(path: &Path, text: &str, today: Date) -> Result<Config, ConfigError>
     check_doors(&source, &file)?;
     check_limits(&source, &file)?;
     check_stores(&source, &file)?;
+    file.admin.check().map_err(|error| {
+        let at = [Step::Key("admin"), Step::Key("address")];
+        source.at_key(&at, error.to_string(), "give it a loopback address")
+    })?;
     check_rules(&source, &file)?;
     check_law(&source, &file)?;
     check_controllers(&source, &file)?;

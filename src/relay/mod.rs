@@ -4,6 +4,7 @@
 //! SMTP commands. When something of ours fails the client is told 451 and keeps its mail; when consent or ledger cannot be
 //! asked nothing is kept; nothing fails open.
 
+pub mod counters;
 pub mod decide;
 mod deliver;
 mod dsn;
@@ -34,6 +35,7 @@ pub use self::journey::Journey;
 pub use self::open::{Answer, Open};
 pub use crate::spool::{Client, Protocol};
 
+use self::counters::Counters;
 use self::deliver::{Delivery, Keeper, Load, deadline};
 use self::examine::{Case, Examined, today};
 use self::grounds::Grounds;
@@ -60,6 +62,8 @@ pub struct Relay {
     pub spool: Arc<Spool>,
     /// What was decided.
     pub ledger: Arc<Ledger>,
+    /// What was done.
+    pub counters: Arc<Counters>,
     /// Largest message we take, in octets.
     pub message_octets: u64,
 }
@@ -230,6 +234,7 @@ impl Relay {
             findings = survey.findings.len(), variants = examined.groups.len(), changed,
             asked_early = examined.asked_early.len(), "decided"
         );
+        self.count(examined, changed);
         for (subject, not_before) in &examined.asked_early {
             tracing::warn!(id = %journey.id, %subject, %not_before, "asked for consent too soon after a no (D23)");
         }
@@ -243,6 +248,31 @@ impl Relay {
         }
         for (part, why) in survey.uninspectable() {
             tracing::warn!(id = %journey.id, part, why = why.as_str(), "uninspectable");
+        }
+    }
+
+    fn count(&self, examined: &Examined<'_>, changed: bool) {
+        let (survey, stream) = (&examined.survey, &examined.assignment.stream.name);
+        self.counters.messages.add(stream, 1);
+        if changed {
+            self.counters.changed.add(stream, 1);
+            let broken = u64::try_from(survey.header.dkim.len()).unwrap_or(u64::MAX);
+            self.counters.events.add("dkim_broken", broken);
+        }
+        if examined.shadow.is_some() {
+            self.counters.shadowed.add(stream, 1);
+        }
+        for (_, why) in survey.uninspectable() {
+            self.counters.uninspectable.add(why.as_str(), 1);
+        }
+        for (why, times) in &survey.out_of_scope {
+            let times = u64::try_from(*times).unwrap_or(u64::MAX);
+            self.counters.out_of_scope.add(why, times);
+        }
+        for recipient in &examined.recipients {
+            for decision in recipient.decisions.iter() {
+                self.counters.actions.add(decision.action.as_str(), 1);
+            }
         }
     }
 
@@ -318,7 +348,10 @@ impl Relay {
             prepared.remove().await
         };
         match settled {
-            Ok(()) if keeps && !taken => reply = replies::queued(journey.id.as_str()),
+            Ok(()) if keeps && !taken => {
+                self.counters.events.add("kept_while_down", 1);
+                reply = replies::queued(journey.id.as_str());
+            }
             Ok(()) => {}
             Err(error) => {
                 tracing::error!(id = %journey.id, %error, "the rest could not be kept: the client keeps all of it");

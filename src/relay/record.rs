@@ -69,6 +69,10 @@ impl Relay {
         answered: Option<u16>,
     ) {
         let lines = fate_lines(&intended.subjects, fates, aside);
+        for line in &lines {
+            let copies = u64::try_from(line.subjects.len()).unwrap_or(u64::MAX);
+            self.counters.fates.add(&line.fate, copies);
+        }
         tracing::info!(id = %journey.id, fates = %in_words(&lines), "done");
         let outcome = Outcome {
             id: journey.id.to_string(),

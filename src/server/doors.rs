@@ -68,6 +68,11 @@ impl Doors {
         })
     }
 
+    /// How many are in.
+    pub(super) fn taken(&self) -> usize {
+        self.counts().all
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,6 +15,7 @@ use crate::next_hop::NextHop;
 use crate::pixel::Rules;
 use crate::register::{Keys, Register};
 use crate::relay::Relay;
+use crate::relay::counters::Counters;
 use crate::relay::examine::Examiner;
 use crate::server::{Doorway, Server};
 use crate::session::Shared;
@@ -29,6 +30,7 @@ pub(super) struct Stores {
     pub(super) register: Arc<Register>,
     pub(super) keys: Arc<Keys>,
     pub(super) memory: Memory,
+    pub(super) counters: Arc<Counters>,
 }
 
 /// Keys and register.
@@ -75,6 +77,7 @@ pub(super) fn shared(
         next_hop,
         spool: Arc::clone(&stores.spool),
         ledger: Arc::clone(&stores.ledger),
+        counters: Arc::clone(&stores.counters),
         message_octets: u64::try_from(file.limits.message_octets).unwrap_or(u64::MAX),
     };
     Ok(Arc::new(Shared {

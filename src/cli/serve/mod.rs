@@ -6,6 +6,7 @@
 mod build;
 mod notify;
 mod reload;
+mod watched;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +18,9 @@ use tokio::time::{timeout, timeout_at};
 
 use self::build::Stores;
 use self::reload::{Reload, Reloads};
+use self::watched::Watched;
 use super::{Exit, Failure, log};
+use crate::admin::Admin;
 use crate::config::{Config, File, load};
 use crate::ledger::{Ledger, LedgerError, StartFacts, StreamShadow};
 use crate::relay::Relay;
@@ -52,24 +55,33 @@ pub(super) fn read(path: Option<PathBuf>) -> Result<Config, Failure> {
         .map_err(|error| Failure::new(Exit::Config, error))
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
-    let Config { path, file, .. } = config;
+/// Everything that is opened once.
+fn open(file: &File) -> Result<Stores, Failure> {
     // The lock comes first: a second relay must not touch anything of ours.
     let spool = Spool::open(&file.spool).map_err(spool_failure)?;
-    let ledger = Ledger::open(&file.ledger, &start_facts(&file)).map_err(ledger_failure)?;
-    let (keys, register) = build::register(&file)?;
-    let stores = Stores {
+    let ledger = Ledger::open(&file.ledger, &start_facts(file)).map_err(ledger_failure)?;
+    let (keys, register) = build::register(file)?;
+    Ok(Stores {
         spool,
         ledger,
         register,
         keys,
         memory: Memory::new(file.limits.memory_octets),
-    };
+        counters: Arc::default(),
+    })
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    let Config { path, file, .. } = config;
+    let stores = open(&file)?;
     let shared = build::shared(&file, &stores, build::next_hop(&file)?)?;
     let server = build::server(&file, Arc::clone(&shared)).await?;
     for address in server.addresses() {
         tracing::info!(%address, "listening");
     }
+    let admin = Admin::bind(&file.admin)
+        .await
+        .map_err(|error| Failure::new(Exit::Unavailable, error))?;
     let (relays, reloads) = (
         watch::Sender::new(Arc::clone(&shared.relay)),
         Arc::new(Reloads::default()),
@@ -78,7 +90,13 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let mut owed = tokio::spawn(Relay::deliver_owed(relays.subscribe(), server.stopping()));
     let mut heads = tokio::spawn(Arc::clone(&shared.relay).publish_heads(server.stopping()));
     let live = relays.subscribe();
+    let watched = Arc::new(Watched {
+        steering: server.steering(),
+        stores: stores.clone(),
+        reloads: Arc::clone(&reloads),
+    });
     let beside = [
+        tokio::spawn(observe(admin, watched)),
         tokio::spawn(reach(live.clone())),
         tokio::spawn(tend(live.clone())),
         tokio::spawn(notify::keep_alive()),
@@ -122,6 +140,15 @@ async fn serve(config: Config) -> Result<(), Failure> {
         tracing::debug!("not every connection got its QUIT");
     }
     Ok(())
+}
+
+async fn observe(admin: Option<Admin>, watched: Arc<Watched>) {
+    if let Some(admin) = admin {
+        if let Some(address) = admin.address() {
+            tracing::info!(%address, "admin listener");
+        }
+        admin.serve(watched).await;
+    }
 }
 
 /// Asks the next hop once, so that the first client need not wait for it. Clients are told 421 until it is reached; a relay

@@ -151,6 +151,7 @@ fn only_at_start(old: &File, new: &File) -> Vec<&'static str> {
         ("[consent]", old.consent != new.consent),
         ("[keys]", old.keys != new.keys),
         ("[log]", old.log != new.log),
+        ("[admin]", old.admin != new.admin),
         (
             "server.drain_seconds",
             old.server.drain_seconds != new.server.drain_seconds,
