@@ -10,11 +10,11 @@
 )]
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pixelgate::pixel::Rules;
-use pixelgate::relay::settings::Settings;
-use pixelgate::relay::survey::{Survey, Uninspectable, survey};
+use pixelgate::relay::survey::{Lens, Survey, Uninspectable, survey};
 
 /// A known endpoint of a vendor that is only known by its host.
 const TRACKER: &str = "https://x1y2.r.us-east-1.awstrack.me/I0/0100018f2a3b/abc=1";
@@ -23,7 +23,8 @@ const TRACKER: &str = "https://x1y2.r.us-east-1.awstrack.me/I0/0100018f2a3b/abc=
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn surveyed(message: &[u8]) -> Survey {
-    survey(message, Rules::built_in(), &Settings::default())
+    let lens = Lens::new(Arc::new(Rules::built_in().clone()), Arc::default());
+    survey(message, &lens)
 }
 
 /// A message of one part: fields after the first ones, then the body.

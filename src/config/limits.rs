@@ -35,7 +35,9 @@ pub(super) fn check_limits(source: &Source<'_>, file: &File) -> Result<(), Confi
         ));
     }
     let relay = &file.relay;
+    let milliseconds = usize::try_from(relay.examine_cpu_ms).unwrap_or(usize::MAX);
     for (key, value) in [
+        ("examine_cpu_ms", milliseconds),
         ("parts", relay.parts),
         ("depth", relay.depth),
         ("token_octets", relay.token_octets),

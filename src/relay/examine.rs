@@ -20,7 +20,7 @@ use super::plan::{Group, Treatment, group, strictest};
 use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops};
 use super::streams::{Assignment, Connection, Streams};
 use super::strip;
-use super::survey::{Survey, survey};
+use super::survey::{Lens, Survey, survey};
 use super::withdrawal::Offered;
 use crate::consent::{Law, Reason, Standing, StreamKind, Subject, next_ask_after};
 use crate::mime::splice::Spliced;
@@ -44,7 +44,7 @@ pub struct Examiner {
     /// Our name, to know our own `Received:` fields.
     pub name: String,
     /// `[relay]`.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     /// `[stops]`.
     pub stops: Stops,
     /// `[[stream]]`.
@@ -124,7 +124,8 @@ impl Examiner {
     /// # Errors
     /// The reply for every forward-path: a message that loops or that never got a fresh answer.
     pub async fn examine<'a>(&'a self, case: &Case<'_>) -> Result<Examined<'a>, Reply> {
-        let survey = self.survey(case).await;
+        let lens = Lens::new(Arc::clone(&self.rules), Arc::clone(&self.settings));
+        let survey = self.survey(case, &lens).await;
         if let Some(reply) = self.loops(case.message) {
             return Err(reply);
         }
@@ -139,8 +140,10 @@ impl Examiner {
             let asked_at = Instant::now();
             let (subjects, standings) = self.ask(&assignment.controller, &case.forward_paths).await;
             let asked = (asked_at, &standings);
-            let decided =
-                || self.decided(case, survey.clone(), assignment.clone(), &subjects, asked);
+            let decided = || {
+                let (survey, assignment) = (survey.clone(), assignment.clone());
+                self.decided(case, &lens, survey, assignment, &subjects, asked)
+            };
             let examined = apart(case.message.len(), decided);
             if asked_at.elapsed() <= ANSWER_AGE_MOST {
                 return Ok(examined);
@@ -150,16 +153,15 @@ impl Examiner {
         Err(replies::internal_fault())
     }
 
-    async fn survey(&self, case: &Case<'_>) -> Survey {
+    async fn survey(&self, case: &Case<'_>, lens: &Lens) -> Survey {
         if case.null_reverse_path {
             return Survey::out_of_scope(case.message, &self.settings, "null_reverse_path");
         }
-        let (rules, settings) = (Arc::clone(&self.rules), self.settings.clone());
         if case.message.len() < SURVEY_ELSEWHERE_OCTETS {
-            return survey(case.message, &rules, &settings);
+            return survey(case.message, lens);
         }
-        let message = case.message.clone();
-        match tokio::task::spawn_blocking(move || survey(&message, &rules, &settings)).await {
+        let (message, lens) = (case.message.clone(), lens.clone());
+        match tokio::task::spawn_blocking(move || survey(&message, &lens)).await {
             Ok(survey) => survey,
             // The survey broke off: nothing is known about the message, and that is what is said.
             Err(_) => Survey::failed(case.message, &self.settings),
@@ -211,6 +213,7 @@ impl Examiner {
     pub(super) fn decided<'a>(
         &'a self,
         case: &Case<'_>,
+        lens: &Lens,
         survey: Survey,
         assignment: Assignment<'a>,
         subjects: &[Subject],
@@ -255,7 +258,7 @@ impl Examiner {
         };
         // What a shadow lets go is written down as what would be done in earnest.
         examined.note_strictest(&self.grouped(&earnest));
-        self.make_variants(case, &mut examined);
+        self.make_variants(case, lens, &mut examined);
         examined
     }
 
@@ -268,7 +271,7 @@ impl Examiner {
 
     /// One variant for each group. Where the signature of somebody else may not be broken, or a variant does not pass its
     /// second examination, the group's copy is refused instead.
-    fn make_variants(&self, case: &Case<'_>, examined: &mut Examined<'_>) {
+    fn make_variants(&self, case: &Case<'_>, lens: &Lens, examined: &mut Examined<'_>) {
         let mut variants = Vec::with_capacity(examined.groups.len());
         for group in &mut examined.groups {
             let signed = group.treatment.changes() && !examined.survey.header.dkim.is_empty();
@@ -290,7 +293,7 @@ impl Examiner {
                 empty,
                 remove_signature,
             };
-            match strip::variant(&self.rules, &self.settings, case, &examined.survey, &edits) {
+            match strip::variant(lens, case, &examined.survey, &edits) {
                 Ok(variant) => variants.push(Some(variant)),
                 Err(why) => {
                     tracing::error!(

@@ -23,6 +23,7 @@ pub mod streams;
 mod strip;
 pub mod survey;
 pub mod withdrawal;
+pub mod work;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

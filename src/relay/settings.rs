@@ -34,6 +34,8 @@ pub struct Settings {
     pub html_octets: usize,
     /// Most findings in one message.
     pub findings: usize,
+    /// Milliseconds of processor time that may be spent on reading one message and all variants of it.
+    pub examine_cpu_ms: u64,
     /// Most `Received:` fields before a message is taken for one that loops (RFC 5321 6.3).
     pub received_fields: usize,
     /// Most `Received:` fields of our own before a message is taken for one that loops.
@@ -53,6 +55,7 @@ impl Default for Settings {
             token_octets: 1 << 20,
             html_octets: 16 << 20,
             findings: 10_000,
+            examine_cpu_ms: 20_000,
             received_fields: 100,
             own_received_fields: 3,
         }

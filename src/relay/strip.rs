@@ -8,13 +8,11 @@ use std::collections::BTreeSet;
 
 use super::examine::Case;
 use super::plan::{Cause, Treatment};
-use super::settings::Settings;
-use super::survey::{Found, Survey, Uninspectable, survey};
+use super::survey::{Found, Lens, Survey, Uninspectable, survey};
 use crate::consent::{Reason, StreamKind};
 use crate::mime::splice::{Splice, Spliced, same_outside};
 use crate::mime::transfer_encoding::decode;
 use crate::mime::tree::same_tree;
-use crate::pixel::Rules;
 
 /// Why a message is refused whose signature by somebody else may not be broken (`existing_signature = "refuse"`).
 pub(super) const SIGNATURE: Cause = Cause {
@@ -43,8 +41,7 @@ impl Edits<'_> {
 /// # Errors
 /// Why the copy cannot be changed safely.
 pub(super) fn variant(
-    rules: &Rules,
-    settings: &Settings,
+    lens: &Lens,
     case: &Case<'_>,
     before: &Survey,
     edits: &Edits<'_>,
@@ -56,7 +53,7 @@ pub(super) fn variant(
         Uninspectable::ReadingsDiffer
     })?;
     if !edits.none() {
-        examine_again(rules, settings, before, edits, &spliced)?;
+        examine_again(lens, before, edits, &spliced)?;
     }
     Ok(spliced)
 }
@@ -135,8 +132,7 @@ fn body_splices(
 }
 
 fn examine_again(
-    rules: &Rules,
-    settings: &Settings,
+    lens: &Lens,
     before: &Survey,
     edits: &Edits<'_>,
     spliced: &Spliced,
@@ -146,7 +142,7 @@ fn examine_again(
         tracing::error!("a variant differs outside its splices");
         return Err(Uninspectable::ReadingsDiffer);
     }
-    let after = survey(&variant, rules, settings);
+    let after = survey(&variant, lens);
     if !same_tree(&before.tree, &after.tree, spliced.splices()) {
         tracing::error!("a variant has another MIME tree than its original");
         return Err(Uninspectable::ReadingsDiffer);

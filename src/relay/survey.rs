@@ -5,10 +5,13 @@
 //! silence, and a survey that broke off says that it saw nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::decide::{Matter, Place, Sight};
 use super::settings::Settings;
 use super::withdrawal::Offered;
+use super::work::Work;
 use crate::mime;
 use crate::mime::transfer_encoding::Encoding;
 use crate::mime::tree::{Disposition, Kind, OutOfScope, Part, Scope, Tree, Unread};
@@ -136,14 +139,43 @@ pub struct Blind {
     pub why: Uninspectable,
 }
 
+/// What a message is surveyed by; the same for it and for every variant of it.
+#[derive(Debug, Clone)]
+pub struct Lens {
+    /// Detection rules.
+    pub rules: Arc<Rules>,
+    /// `[relay]`.
+    pub settings: Arc<Settings>,
+    /// How long that may take.
+    pub work: Arc<Work>,
+}
+
+impl Lens {
+    /// For one message.
+    pub fn new(rules: Arc<Rules>, settings: Arc<Settings>) -> Self {
+        let most = Duration::from_millis(settings.examine_cpu_ms);
+        Self {
+            rules,
+            settings,
+            work: Arc::new(Work::new(most)),
+        }
+    }
+}
+
 /// Surveys one message. Never fails: what goes wrong is in the answer.
-pub fn survey(message: &[u8], rules: &Rules, settings: &Settings) -> Survey {
+pub fn survey(message: &[u8], lens: &Lens) -> Survey {
+    let settings = lens.settings.as_ref();
+    let turn = lens.work.turn();
     let mut tree = mime::walk(message, &limits(settings));
     let mut survey = Survey {
         header: header(message),
         ..Survey::default()
     };
-    let reader = Reader { rules, settings };
+    let reader = Reader {
+        rules: &lens.rules,
+        settings,
+        turn: &turn,
+    };
     let mut cids = survey.read(message, &tree, reader, 0..tree.parts.len());
     // An attachment that the HTML loads by `cid:` is rendered; it may load others in turn, each once.
     let mut attached = mime::Attached::of(&tree);

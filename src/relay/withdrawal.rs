@@ -141,8 +141,10 @@ fn plainly_encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::settings::{CheckedLink, Settings};
-    use super::super::survey::{Link, survey};
+    use std::sync::Arc;
+
+    use super::super::settings::CheckedLink;
+    use super::super::survey::{Lens, Link, survey};
     use super::*;
     use crate::pixel::Rules;
 
@@ -249,9 +251,10 @@ mod tests {
     /// Only a link that every reading of its part sees is one; a message in base64 has none that can be told apart.
     #[test]
     fn a_link_that_some_reading_does_not_see_is_none() {
+        let lens = Lens::new(Arc::new(Rules::built_in().clone()), Arc::default());
         let links = |header: &str, body: &str| {
             let message = format!("MIME-Version: 1.0\r\n{header}\r\n\r\n{body}\r\n");
-            let seen = survey(message.as_bytes(), Rules::built_in(), &Settings::default());
+            let seen = survey(message.as_bytes(), &lens);
             seen.links.len()
         };
         let html = "Content-Type: text/html; charset=utf-8";

@@ -54,7 +54,7 @@ pub(super) fn examiner(
         .map_err(|error| wrong(&error))?;
     Ok(Examiner {
         name: file.server.name.clone(),
-        settings: file.relay.clone(),
+        settings: Arc::new(file.relay.clone()),
         stops: file.stops,
         streams: file.streams(),
         lawbook: file.lawbook().map_err(|error| wrong(&error))?,

@@ -15,7 +15,7 @@ use super::super::settings::{
 };
 use super::super::speaks::Speaks;
 use super::super::streams::{Asked, Streams};
-use super::super::survey::survey;
+use super::super::survey::{Lens, survey};
 use super::*;
 use crate::consent::{
     Entry, LookupKey, Profiles, ProofId, Purpose, Reason, Standing, State, StreamKind,
@@ -51,7 +51,7 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
     let register = Register::open(&settings, Arc::clone(&keys)).unwrap();
     let examiner = Examiner {
         name: "relay.example".to_owned(),
-        settings: Settings::default(),
+        settings: Arc::default(),
         stops: Stops::default(),
         streams: Streams::new(Vec::new(), []),
         rules: Arc::new(
@@ -132,10 +132,10 @@ fn recorded(
     asked: &Result<Vec<Standing>, Reason>,
 ) -> BTreeMap<String, Said> {
     let examiner = Examiner {
-        settings: Settings {
+        settings: Arc::new(Settings {
             mixed_consent,
             ..Settings::default()
-        },
+        }),
         streams: Streams::new(
             vec![stream.clone()],
             [("l".to_owned(), Speaks::OfItsStreams)],
@@ -161,12 +161,20 @@ fn recorded(
     };
     let key = LookupKey::new(&[7; 32]);
     let subjects = PEOPLE.map(|path| Subject::of(&key, "default", path));
-    let seen = survey(message, &examiner.rules, &examiner.settings);
+    let lens = Lens::new(Arc::clone(&examiner.rules), Arc::clone(&examiner.settings));
+    let seen = survey(message, &lens);
     let amp = memchr::memmem::find(message, b"amp-img").is_some();
     assert_eq!(seen.findings.len(), if amp { 4 } else { 2 });
     let assignment = examiner.streams.assign("l", &Asked::default());
     assert!(assignment.assigned);
-    let examined = examiner.decided(&case, seen, assignment, &subjects, (Instant::now(), asked));
+    let examined = examiner.decided(
+        &case,
+        &lens,
+        seen,
+        assignment,
+        &subjects,
+        (Instant::now(), asked),
+    );
     let mut said = BTreeMap::new();
     for group in groups(&examined).unwrap() {
         let findings = group.decisions.into_iter();

@@ -1,11 +1,14 @@
 //! The second examination against edits that are wrong: whatever detection and splicing get wrong one day, the copy does not go.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::*;
-use crate::pixel::Edit;
+use crate::pixel::{Edit, Rules};
+use crate::relay::work::Work;
 
 const MESSAGE: &str = "From: a@news.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=\"b\"\r\n\r\n\
     --b\r\nContent-Type: text/plain\r\n\r\ntext\r\n\
@@ -25,10 +28,18 @@ fn made(
     empty: BTreeSet<usize>,
     wrong: impl FnOnce(&mut Survey),
 ) -> Result<Spliced, Uninspectable> {
+    let lens = Lens::new(Arc::new(Rules::built_in().clone()), Arc::default());
+    made_by(&lens, message, empty, wrong)
+}
+
+fn made_by(
+    lens: &Lens,
+    message: &str,
+    empty: BTreeSet<usize>,
+    wrong: impl FnOnce(&mut Survey),
+) -> Result<Spliced, Uninspectable> {
     let message = Bytes::copy_from_slice(message.as_bytes());
-    let settings = Settings::default();
-    let rules = Rules::built_in();
-    let mut before = survey(&message, rules, &settings);
+    let mut before = survey(&message, lens);
     assert_eq!(before.findings.len(), 2);
     wrong(&mut before);
     let case = Case {
@@ -51,7 +62,7 @@ fn made(
         empty: &empty,
         remove_signature: false,
     };
-    variant(rules, &settings, &case, &before, &edits)
+    variant(lens, &case, &before, &edits)
 }
 
 fn edits(survey: &mut Survey) -> &mut Vec<Edit> {
@@ -104,6 +115,38 @@ fn another_structure() {
     ] {
         assert!(replaced_by(text).is_err(), "{text:?}");
     }
+}
+
+#[test]
+fn no_time_left() {
+    let lens = Lens {
+        work: Arc::new(Work::new(Duration::from_secs(60))),
+        ..Lens::new(Arc::new(Rules::built_in().clone()), Arc::default())
+    };
+    assert!(made_by(&lens, MESSAGE, BTreeSet::new(), |_| {}).is_ok());
+    let over = Lens {
+        work: Arc::new(Work::new(Duration::ZERO)),
+        ..lens.clone()
+    };
+    let seen = survey(MESSAGE.as_bytes(), &over);
+    let blind: Vec<_> = seen.blind.iter().map(|blind| blind.why).collect();
+    assert_eq!(
+        blind,
+        [Uninspectable::TokenLimit],
+        "not read: never taken for harmless"
+    );
+    // What was read in time, and could not be read again in time, does not go.
+    let message = Bytes::from_static(MESSAGE.as_bytes());
+    let before = survey(&message, &lens);
+    let spliced = made_by(&lens, MESSAGE, BTreeSet::new(), |_| {}).unwrap();
+    let (findings, empty) = (BTreeSet::from([0]), BTreeSet::new());
+    let edits = Edits {
+        findings: &findings,
+        empty: &empty,
+        remove_signature: false,
+    };
+    assert!(examine_again(&lens, &before, &edits, &spliced).is_ok());
+    assert!(examine_again(&over, &before, &edits, &spliced).is_err());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::super::settings::Settings;
+use super::super::work::Turn;
 use super::{Uninspectable, limits};
 use crate::mime;
 use crate::mime::charset::{self, charset};
@@ -39,6 +40,7 @@ pub(super) struct Reading {
 pub(super) struct Reader<'a> {
     pub rules: &'a Rules,
     pub settings: &'a Settings,
+    pub turn: &'a Turn<'a>,
 }
 
 impl Reader<'_> {
@@ -138,6 +140,10 @@ impl Reader<'_> {
             }
         };
         for charset in charsets.encodings {
+            if self.turn.is_over() {
+                reading.blind = Some(Uninspectable::TokenLimit);
+                return;
+            }
             match pixel::examine_at(
                 octets,
                 charset,
