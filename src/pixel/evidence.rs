@@ -7,13 +7,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::identifier::may_identify;
 use super::loads::{Load, Survey};
-use super::rules::{Class, Rules};
-use super::size::{OwnBox, Side};
-use super::style::Element;
-use super::tag::Tag;
-use super::text::Text;
+use super::look::Looker;
+use super::rules::Class;
+use super::size::OwnBox;
 use super::treatment::{self, Subject};
-use super::{Document, Evidence, Examination, Finding, Limits, Place, Uninspectable, Verdict};
+use super::{
+    Document, Evidence, Examination, Finding, Knowledge, Limits, Place, Uninspectable, Verdict,
+};
 
 /// The same URL this often in one document is layout, not a person (DESIGN 4).
 const SPACER_COPIES_MIN: usize = 3;
@@ -34,13 +34,17 @@ pub(super) fn judge(
     html: &[u8],
     kind: Document,
     survey: Survey,
-    rules: &Rules,
+    knowledge: &Knowledge<'_>,
     limits: &Limits,
 ) -> Result<Examination, Uninspectable> {
     let mut judge = Judge {
         html,
         survey: &survey,
-        rules,
+        looker: Looker {
+            html,
+            survey: &survey,
+        },
+        knowledge,
         copies: HashMap::new(),
     };
     let mut suspects = judge.suspects();
@@ -95,7 +99,8 @@ fn copies<'s>(loads: impl Iterator<Item = &'s Load>) -> HashMap<&'s str, usize> 
 struct Judge<'s> {
     html: &'s [u8],
     survey: &'s Survey,
-    rules: &'s Rules,
+    looker: Looker<'s>,
+    knowledge: &'s Knowledge<'s>,
     copies: HashMap<&'s str, usize>,
 }
 
@@ -139,7 +144,7 @@ impl<'s> Judge<'s> {
             requests: Vec::new(),
         };
         let known = self.known_endpoint(&mut suspect);
-        let tiny = self.tiny(load);
+        let tiny = self.looker.look(load).tiny;
         if let Some((width, height)) = tiny {
             let harmful = load.requests.iter().any(|request| {
                 let copies = self.copies.get(request.written.as_str()).copied();
@@ -164,7 +169,7 @@ impl<'s> Judge<'s> {
             .as_ref()
             .is_some_and(OwnBox::is_almost_invisible);
         for (number, request) in suspect.load.requests.iter().enumerate() {
-            let Some(rule) = self.rules.look_up(&request.url, almost_invisible) else {
+            let Some(rule) = self.knowledge.rules.look_up(&request.url, almost_invisible) else {
                 continue;
             };
             suspect.requests.push(number);
@@ -182,69 +187,6 @@ impl<'s> Judge<'s> {
         !suspect.requests.is_empty()
     }
 
-    /// The second layer: both sides at most 3 px by the element's own words, and no rule that could say otherwise.
-    fn tiny(&self, load: &Load) -> Option<(u8, u8)> {
-        let own = load.own.as_ref().filter(|own| own.is_tiny())?;
-        let spared = self.with_element(load, |element| {
-            self.survey.sheet.spares(element, own, &self.survey.names)
-        });
-        if spared == Some(true) {
-            return None;
-        }
-        Some((rounded_up(own.width), rounded_up(own.height)))
-    }
-
-    fn tag(&self, load: &Load) -> Option<&'s Tag> {
-        self.survey.tags.get(load.tag?)
-    }
-
-    /// Calls `ask` with the element as selectors see it. `None` without a tag or without rules: nothing to ask.
-    fn with_element<T>(&self, load: &Load, ask: impl FnOnce(&Element<'_>) -> T) -> Option<T> {
-        if self.survey.sheet.is_empty() {
-            return None;
-        }
-        let tag = self.tag(load)?;
-        let attribute = |name: &str| -> Option<String> {
-            let attribute = tag.first(self.html, name)?;
-            // Selectors compare names, sizes and the like: read as UTF-8, whatever the charset.
-            let text = Text::attribute(self.html, attribute.value.clone(), encoding_rs::UTF_8);
-            Some(text.as_str().to_owned())
-        };
-        let classes: Vec<String> = attribute("class")
-            .unwrap_or_default()
-            .to_lowercase()
-            .split_ascii_whitespace()
-            .map(str::to_owned)
-            .collect();
-        let id = attribute("id").map(|id| id.to_lowercase());
-        // Browsers take `image` for `img`.
-        let name = if tag.name == "image" {
-            "img"
-        } else {
-            &tag.name
-        };
-        Some(ask(&Element {
-            tag: name,
-            id: id.as_deref(),
-            classes: &classes,
-            attribute: &attribute,
-        }))
-    }
-
-    /// Whether the element truly has no box: its own style says so and no rule could say otherwise. Where an image tag
-    /// changes how the rest is parsed (it ends `svg`, it rules `frameset` out) it must stay in any case.
-    fn has_no_box(&self, load: &Load, own: Option<&OwnBox>) -> bool {
-        !self.survey.other_rules
-            && own.is_some_and(|own| own.display_none.is_some())
-            && self
-                .with_element(load, |element| {
-                    own.is_none_or(|own| {
-                        self.survey.sheet.may_show(element, own, &self.survey.names)
-                    })
-                })
-                .is_none_or(|shown| !shown)
-    }
-
     fn finding(
         &self,
         kind: Document,
@@ -257,9 +199,9 @@ impl<'s> Judge<'s> {
             html: self.html,
             kind,
             load,
-            tag: self.tag(load),
+            tag: self.looker.tag(load),
             requests: &suspect.requests,
-            no_box: alone && self.has_no_box(load, load.own.as_ref()),
+            no_box: alone && self.looker.has_no_box(load, load.own.as_ref()),
         });
         let first = suspect
             .requests
@@ -282,16 +224,6 @@ impl<'s> Judge<'s> {
             edits,
         }
     }
-}
-
-/// Whole pixels, 0 to 255: the sides of a tiny box are at most 3.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to the range of u8 first"
-)]
-pub(super) fn rounded_up(side: Side) -> u8 {
-    side.pixels.unwrap_or(0.0).ceil().clamp(0.0, 255.0) as u8
 }
 
 /// Line numbers of growing offsets, in one walk over the document.

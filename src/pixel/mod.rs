@@ -8,9 +8,12 @@
 
 mod css;
 mod evidence;
+mod finding;
 mod identifier;
+mod knowledge;
 mod link;
 mod loads;
+mod look;
 mod reading;
 mod rules;
 mod shape;
@@ -20,6 +23,7 @@ mod tag;
 mod text;
 mod treatment;
 mod url;
+mod vector;
 
 use std::ops::Range;
 
@@ -27,9 +31,12 @@ use thiserror::Error;
 
 /// The charsets that [`examine`] takes.
 pub use encoding_rs::Encoding;
+pub use finding::{Edit, Evidence, Finding, Verdict};
+pub use knowledge::{IndividualImages, Knowledge, Learned, Memory, Mode, Slot};
 pub use rules::{Class, Rule, Rules, RulesError, UnknownRule};
 pub use shape::ShapeError;
 pub use treatment::{TRANSPARENT_GIF, Treatment};
+pub use vector::Vector;
 
 /// What bounds the work on one document. Past a bound the document is [`Uninspectable`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,137 +108,6 @@ pub enum Place {
     Conditional,
 }
 
-/// What would load the URL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Vector {
-    /// `<img>`, or `<image>`, which browsers take for it.
-    Img,
-    /// `<input type=image>`.
-    InputImage,
-    /// `<v:image>`.
-    VmlImage,
-    /// `<v:fill>`.
-    VmlFill,
-    /// `<v:imagedata>`.
-    VmlImagedata,
-    /// A `background` attribute.
-    Background,
-    /// CSS in a `style` attribute.
-    StyleAttribute,
-    /// CSS in a `<style>` element.
-    StyleElement,
-    /// `<amp-img>`.
-    AmpImg,
-    /// `<amp-anim>`.
-    AmpAnim,
-    /// `<amp-pixel>`.
-    AmpPixel,
-}
-
-impl Vector {
-    /// The name for ledger and reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Img => "img",
-            Self::InputImage => "input_image",
-            Self::VmlImage => "vml_image",
-            Self::VmlFill => "vml_fill",
-            Self::VmlImagedata => "vml_imagedata",
-            Self::Background => "background",
-            Self::StyleAttribute => "style_attribute",
-            Self::StyleElement => "style_element",
-            Self::AmpImg => "amp_img",
-            Self::AmpAnim => "amp_anim",
-            Self::AmpPixel => "amp_pixel",
-        }
-    }
-}
-
-/// What a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verdict {
-    /// Reports that one person opened the message.
-    Tracker,
-    /// Counts openings by one URL for everybody.
-    Aggregate,
-    /// A visible image that is one person's own. No evidence of this layer proves it.
-    IndividualContent,
-}
-
-impl Verdict {
-    /// The name for ledger and reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tracker => "tracker",
-            Self::Aggregate => "aggregate",
-            Self::IndividualContent => "individual_content",
-        }
-    }
-}
-
-/// Why a load is a finding.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Evidence {
-    /// The URL is a known open-tracking endpoint; decides alone.
-    KnownEndpoint {
-        /// The rule's name.
-        rule: String,
-        /// Whose endpoint.
-        vendor: String,
-    },
-    /// Both sides are at most 3 px: nobody can see it. Lengths are rounded up.
-    Tiny {
-        /// Pixels.
-        width: u8,
-        /// Pixels.
-        height: u8,
-    },
-}
-
-impl Evidence {
-    /// The reason code for ledger and reports.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::KnownEndpoint { .. } => "known_endpoint",
-            Self::Tiny { .. } => "tiny",
-        }
-    }
-}
-
-/// A range of the examined octets and what shall stand there instead.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edit {
-    /// In the examined octets.
-    pub range: Range<usize>,
-    /// Neither CR nor LF in it; its length equals the range's modulo 3 wherever blanks may stand.
-    pub replacement: Vec<u8>,
-}
-
-/// One load that reports the reader.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The tag, or the URL token in CSS. All edits lie within.
-    pub span: Range<usize>,
-    /// Line of `span.start`, from 1.
-    pub line: usize,
-    /// What loads it.
-    pub vector: Vector,
-    /// Who sees it.
-    pub place: Place,
-    /// As a client would read it: references resolved, white space removed. A person's data: never logged in clear.
-    pub url: String,
-    /// Lower case, without user and port.
-    pub host: String,
-    /// What it is.
-    pub verdict: Verdict,
-    /// Why; at least one.
-    pub evidence: Vec<Evidence>,
-    /// What `edits` do, by name.
-    pub treatment: Treatment,
-    /// Strip exactly this finding. Empty only where [`Treatment::is_editable`] says so.
-    pub edits: Vec<Edit>,
-}
-
 /// What a document holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Examination {
@@ -245,7 +121,7 @@ pub struct Examination {
     pub remote_loads: usize,
 }
 
-/// Examines one document. The charset is the part's; the octets are free of their transfer encoding.
+/// Examines one document by the rules alone. The charset is the part's; the octets are free of their transfer encoding.
 pub fn examine(
     html: &[u8],
     charset: &'static Encoding,
@@ -253,7 +129,7 @@ pub fn examine(
     rules: &Rules,
     limits: &Limits,
 ) -> Result<Examination, Uninspectable> {
-    examine_at(html, charset, kind, &[], rules, limits)
+    examine_at(html, charset, kind, &[], &Knowledge::of(rules), limits)
 }
 
 /// Examines one document that relative references lead out of: `bases` are where, by the header of its part (RFC 2557 4).
@@ -262,7 +138,7 @@ pub fn examine_at(
     charset: &'static Encoding,
     kind: Document,
     bases: &[String],
-    rules: &Rules,
+    knowledge: &Knowledge<'_>,
     limits: &Limits,
 ) -> Result<Examination, Uninspectable> {
     if html.len() > limits.html_octets {
@@ -275,7 +151,7 @@ pub fn examine_at(
     let readings = reading::read(html, charset, limits)?;
     let judge = |spots: &[reading::Spot]| {
         let survey = loads::survey(html, charset, kind, bases, spots, limits)?;
-        evidence::judge(html, kind, survey, rules, limits)
+        evidence::judge(html, kind, survey, knowledge, limits)
     };
     let examination = judge(&readings.parsed)?;
     if let Some(scanned) = &readings.scanned {

@@ -18,8 +18,8 @@
 use std::ops::Range;
 
 use super::css::Role;
-use super::evidence::rounded_up;
 use super::loads::{Load, Site};
+use super::look::rounded_up;
 use super::size::{Side, dimension};
 use super::tag::{Attribute, Tag, is_space};
 use super::{Document, Edit, Place, Vector};

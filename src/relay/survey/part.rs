@@ -13,7 +13,7 @@ use crate::mime::charset::{self, charset};
 use crate::mime::transfer_encoding::{Encoding, decode_all};
 use crate::mime::tree::{ExamineOnly, Kind, Part, Scope, Tree};
 use crate::pixel::Rules;
-use crate::pixel::{self, Document, Examination, Finding};
+use crate::pixel::{self, Document, Examination, Finding, Knowledge};
 
 /// Messages inside encodings inside messages that are followed.
 const ENCODED_DEPTH: usize = 3;
@@ -149,7 +149,7 @@ impl Reader<'_> {
                 charset,
                 document,
                 &part.bases,
-                self.rules,
+                &Knowledge::of(self.rules),
                 &self.limits(),
             ) {
                 Ok(examination) => reading.take(encoding, examination, first),

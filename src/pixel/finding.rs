@@ -1,0 +1,92 @@
+//! What an examination says: findings with their evidence and the edits that take them out.
+//!
+//! Plain values. They know no recipient, no consent and no message. Nothing here can fail.
+
+use std::ops::Range;
+
+use super::{Place, Treatment, Vector};
+
+/// What a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// Reports that one person opened the message.
+    Tracker,
+    /// Counts openings by one URL for everybody.
+    Aggregate,
+    /// A visible image that is one person's own. No evidence of this layer proves it.
+    IndividualContent,
+}
+
+impl Verdict {
+    /// The name for ledger and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tracker => "tracker",
+            Self::Aggregate => "aggregate",
+            Self::IndividualContent => "individual_content",
+        }
+    }
+}
+
+/// Why a load is a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Evidence {
+    /// The URL is a known open-tracking endpoint; decides alone.
+    KnownEndpoint {
+        /// The rule's name.
+        rule: String,
+        /// Whose endpoint.
+        vendor: String,
+    },
+    /// Both sides are at most 3 px: nobody can see it. Lengths are rounded up.
+    Tiny {
+        /// Pixels.
+        width: u8,
+        /// Pixels.
+        height: u8,
+    },
+}
+
+impl Evidence {
+    /// The reason code for ledger and reports.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::KnownEndpoint { .. } => "known_endpoint",
+            Self::Tiny { .. } => "tiny",
+        }
+    }
+}
+
+/// A range of the examined octets and what shall stand there instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// In the examined octets.
+    pub range: Range<usize>,
+    /// Neither CR nor LF in it; its length equals the range's modulo 3 wherever blanks may stand.
+    pub replacement: Vec<u8>,
+}
+
+/// One load that reports the reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The tag, or the URL token in CSS. All edits lie within.
+    pub span: Range<usize>,
+    /// Line of `span.start`, from 1.
+    pub line: usize,
+    /// What loads it.
+    pub vector: Vector,
+    /// Who sees it.
+    pub place: Place,
+    /// As a client would read it: references resolved, white space removed. A person's data: never logged in clear.
+    pub url: String,
+    /// Lower case, without user and port.
+    pub host: String,
+    /// What it is.
+    pub verdict: Verdict,
+    /// Why; at least one.
+    pub evidence: Vec<Evidence>,
+    /// What `edits` do, by name.
+    pub treatment: Treatment,
+    /// Strip exactly this finding. Empty only where [`Treatment::is_editable`] says so.
+    pub edits: Vec<Edit>,
+}
