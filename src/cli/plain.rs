@@ -162,7 +162,11 @@ mod tests {
             .iter()
             .filter(|purpose| purpose.may_be_exempt());
         let exempt = exempt.map(|purpose| Basis::Exempt(*purpose));
-        for word in exempt.chain([Basis::Consent, Basis::LegacyNoObjection]) {
+        for word in exempt.chain([
+            Basis::Consent,
+            Basis::LegacyNoObjection,
+            Basis::IndividualImage,
+        ]) {
             let word = word.to_string();
             assert_ne!(basis(&word), word);
         }

@@ -95,6 +95,8 @@ pub enum Basis {
     LegacyNoObjection,
     /// A purpose that the profile exempts.
     Exempt(Purpose),
+    /// It is content, too, and the stream leaves individual images as they are (DESIGN 4 `individual_images`).
+    IndividualImage,
 }
 
 impl Basis {
@@ -116,6 +118,7 @@ impl fmt::Display for Basis {
             Self::Consent => formatter.write_str("consent"),
             Self::LegacyNoObjection => formatter.write_str("legacy_no_objection"),
             Self::Exempt(purpose) => write!(formatter, "exempt:{purpose}"),
+            Self::IndividualImage => formatter.write_str("individual_image"),
         }
     }
 }
@@ -127,11 +130,17 @@ impl std::str::FromStr for Basis {
         match (word, word.strip_prefix("exempt:")) {
             ("consent", _) => Ok(Self::Consent),
             ("legacy_no_objection", _) => Ok(Self::LegacyNoObjection),
+            ("individual_image", _) => Ok(Self::IndividualImage),
             (_, Some(purpose)) => purpose.parse().map(Self::Exempt),
             (_, None) => Err(UnknownWord::new(
                 "basis",
                 word,
-                &["consent", "legacy_no_objection", "exempt:PURPOSE"],
+                &[
+                    "consent",
+                    "legacy_no_objection",
+                    "exempt:PURPOSE",
+                    "individual_image",
+                ],
             )),
         }
     }

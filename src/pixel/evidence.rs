@@ -1,24 +1,35 @@
-//! Which loads of a document report the reader: the known endpoints, and what nobody can see and could identify.
+//! Which loads of a document report the reader, and what is to become of each.
 //!
-//! Evidence is kept in layers, each of which adds its reasons to a load; a load without a reason is no finding. Layers
-//! that need the recipient or other messages are not here. It fails only past the limit of findings.
+//! Evidence is kept in layers, each of which adds its reasons to a load; a load without a reason is no finding (DESIGN 4). In
+//! order: known endpoints and the operator's own decide alone; the recipient, an identifier that recurs, and what was learned prove
+//! that a load is one person's, and whether somebody may see it decides what it is then; what nobody sees and looks made for one
+//! person is a tracker. Nothing else touches an element that may be visible. It fails only past the limit of findings.
+
+mod facts;
+mod lines;
 
 use std::collections::{HashMap, HashSet};
 
-use super::identifier::may_identify;
-use super::loads::{Load, Survey};
+use self::facts::{Facts, Person, copies, gather};
+use self::lines::Lines;
+use super::identifier::{looks_individual, may_identify};
+use super::loads::{Load, Request, Survey};
 use super::look::Looker;
 use super::rules::Class;
 use super::size::OwnBox;
+use super::slot::slot;
 use super::treatment::{self, Subject};
 use super::{
-    Document, Evidence, Examination, Finding, Knowledge, Limits, Place, Uninspectable, Verdict,
+    Document, Evidence, Examination, Finding, IndividualImages, Knowledge, Learned, Limits, Mode,
+    Uninspectable, Verdict,
 };
 
 /// The same URL this often in one document is layout, not a person (DESIGN 4).
 const SPACER_COPIES_MIN: usize = 3;
 /// How often copies are counted again without what is taken out.
 const COUNTS_MAX: usize = 8;
+/// People that have to be seen before what was only learned acts on an image that somebody may see (DESIGN 4).
+const LEARNED_OF_VISIBLE_MIN: u32 = 64;
 
 /// A load with the reasons against it.
 struct Suspect<'s> {
@@ -37,14 +48,17 @@ pub(super) fn judge(
     knowledge: &Knowledge<'_>,
     limits: &Limits,
 ) -> Result<Examination, Uninspectable> {
+    let looker = Looker {
+        html,
+        survey: &survey,
+    };
+    let (facts, spread) = gather(html, &survey, looker, knowledge);
     let mut judge = Judge {
         html,
         survey: &survey,
-        looker: Looker {
-            html,
-            survey: &survey,
-        },
+        looker,
         knowledge,
+        facts,
         copies: HashMap::new(),
     };
     let mut suspects = judge.suspects();
@@ -65,35 +79,29 @@ pub(super) fn judge(
         findings.push(judge.finding(kind, suspect, alone, &mut lines));
     }
     let remote_loads = survey.loads.len();
+    let seen = seen(&survey);
     Ok(Examination {
         findings,
         links: survey.links,
         parts: survey.parts,
         remote_loads,
+        seen,
+        spread,
     })
 }
 
-/// How often each URL stands in these loads, counted apart for each kind of client: one pixel written once for all,
-/// once for Outlook and once for clients without scripts is one pixel.
-fn copies<'s>(loads: impl Iterator<Item = &'s Load>) -> HashMap<&'s str, usize> {
-    let mut by_place: HashMap<(&str, Place), usize> = HashMap::new();
-    for load in loads {
-        let mut in_this_load = HashSet::new();
+/// Every slot with its URL, each once.
+fn seen(survey: &Survey) -> Vec<(super::Slot, String)> {
+    let mut met = HashSet::new();
+    let mut seen = Vec::new();
+    for load in &survey.loads {
         for request in &load.requests {
-            if in_this_load.insert(request.written.as_str()) {
-                let count = by_place
-                    .entry((request.written.as_str(), load.place))
-                    .or_default();
-                *count = count.saturating_add(1);
+            if met.insert((load.vector, request.written.as_str())) {
+                seen.push((slot(&request.url, load.vector), request.written.clone()));
             }
         }
     }
-    let mut most: HashMap<&str, usize> = HashMap::new();
-    for ((url, _), count) in by_place {
-        let known = most.entry(url).or_default();
-        *known = (*known).max(count);
-    }
-    most
+    seen
 }
 
 struct Judge<'s> {
@@ -101,6 +109,8 @@ struct Judge<'s> {
     survey: &'s Survey,
     looker: Looker<'s>,
     knowledge: &'s Knowledge<'s>,
+    /// One for each load.
+    facts: Vec<Facts>,
     copies: HashMap<&'s str, usize>,
 }
 
@@ -117,13 +127,16 @@ impl<'s> Judge<'s> {
             // Nobody's layout hangs together over so many rounds; then copies acquit nothing.
             let left = left.take_while(|_| round < COUNTS_MAX);
             self.copies = copies(left.map(|(load, _)| load));
-            let suspects: Vec<_> = loads.iter().map(|load| self.suspect(load)).collect();
+            let each = loads.iter().zip(&self.facts);
+            let suspects: Vec<_> = each
+                .map(|(load, facts)| self.suspect(load, facts))
+                .collect();
             let mut more = false;
             for (out, suspect) in out.iter_mut().zip(&suspects) {
                 more |= suspect.is_some() && !*out;
                 *out |= suspect.is_some();
             }
-            // Only copies acquit: without a tiny load that had enough of them there is nothing to count again.
+            // Only copies acquit: without a load that had enough of them there is nothing to count again.
             if !more
                 || self
                     .copies
@@ -136,7 +149,7 @@ impl<'s> Judge<'s> {
         }
     }
 
-    fn suspect(&self, load: &'s Load) -> Option<Suspect<'s>> {
+    fn suspect(&self, load: &'s Load, facts: &Facts) -> Option<Suspect<'s>> {
         let mut suspect = Suspect {
             load,
             verdict: Verdict::Aggregate,
@@ -144,35 +157,24 @@ impl<'s> Judge<'s> {
             requests: Vec::new(),
         };
         let known = self.known_endpoint(&mut suspect);
-        let tiny = self.looker.look(load).tiny;
-        if let Some((width, height)) = tiny {
-            let harmful = load.requests.iter().any(|request| {
-                let copies = self.copies.get(request.written.as_str()).copied();
-                copies.unwrap_or(0) < SPACER_COPIES_MIN && may_identify(&request.url)
-            });
-            if harmful {
-                suspect.verdict = Verdict::Tracker;
-                suspect.requests = (0..load.requests.len()).collect();
-            }
-            if harmful || known {
-                suspect.evidence.push(Evidence::Tiny { width, height });
-            }
+        self.operator(&mut suspect, facts);
+        self.individual(&mut suspect, facts);
+        self.unseen(&mut suspect, facts, known);
+        if self.knowledge.mode == Mode::AllRemote {
+            suspect.add((0..load.requests.len()).collect(), Evidence::Remote);
+            suspect.verdict = Verdict::Tracker;
         }
         (!suspect.evidence.is_empty()).then_some(suspect)
     }
 
-    /// The first layer: decides alone, whatever the size, whatever `<style>` says.
+    /// Decides alone, whatever the size, whatever `<style>` says.
     fn known_endpoint(&self, suspect: &mut Suspect<'s>) -> bool {
-        let almost_invisible = suspect
-            .load
-            .own
-            .as_ref()
-            .is_some_and(OwnBox::is_almost_invisible);
-        for (number, request) in suspect.load.requests.iter().enumerate() {
+        let load = suspect.load;
+        let almost_invisible = load.own.as_ref().is_some_and(OwnBox::is_almost_invisible);
+        for (number, request) in load.requests.iter().enumerate() {
             let Some(rule) = self.knowledge.rules.look_up(&request.url, almost_invisible) else {
                 continue;
             };
-            suspect.requests.push(number);
             if rule.class == Class::Tracker {
                 suspect.verdict = Verdict::Tracker;
             }
@@ -180,11 +182,89 @@ impl<'s> Judge<'s> {
                 rule: rule.name.clone(),
                 vendor: rule.vendor.clone(),
             };
-            if !suspect.evidence.contains(&evidence) {
-                suspect.evidence.push(evidence);
-            }
+            suspect.add(vec![number], evidence);
         }
         !suspect.requests.is_empty()
+    }
+
+    /// As good as a known endpoint: whoever sends the mail says so.
+    fn operator(&self, suspect: &mut Suspect<'s>, facts: &Facts) {
+        for (number, request) in suspect.load.requests.iter().enumerate() {
+            let spot = match self.knowledge.own.endpoint(&request.url) {
+                Some(spot) => format!("{}/{}", spot.host, spot.path),
+                None if facts.marked => String::new(),
+                None => continue,
+            };
+            suspect.verdict = Verdict::Tracker;
+            suspect.add(vec![number], Evidence::Operator { spot });
+        }
+    }
+
+    /// Proof that a load is one person's. What nobody sees, and what shows nothing, is a tracker then; the rest is content, too.
+    fn individual(&self, suspect: &mut Suspect<'s>, facts: &Facts) {
+        let load = suspect.load;
+        let unseen = facts.look.unseen().is_some() || !load.vector.shows();
+        let mut proven = false;
+        for (number, person) in facts.persons.iter().enumerate() {
+            for evidence in self.proofs(*person, unseen) {
+                suspect.add(vec![number], evidence);
+                proven = true;
+            }
+        }
+        if proven && suspect.verdict != Verdict::Tracker {
+            suspect.verdict = match unseen {
+                true => Verdict::Tracker,
+                false => Verdict::IndividualContent,
+            };
+        }
+    }
+
+    fn proofs(&self, person: Person, unseen: bool) -> impl Iterator<Item = Evidence> {
+        let every = self.knowledge.mode != Mode::Balanced;
+        let recipient = person.recipient.map(|form| Evidence::Recipient { form });
+        let recurring = person.recurring.map(|named| Evidence::Recurring { named });
+        // A URL that many people got is nobody's, whatever recurs in it; the recipient in it is the recipient.
+        let recurring = recurring.filter(|_| person.learned != Learned::Shared);
+        let learned = match person.learned {
+            Learned::Individual { recipients }
+                if unseen || every || recipients >= LEARNED_OF_VISIBLE_MIN =>
+            {
+                Some(Evidence::Learned { recipients })
+            }
+            _ => None,
+        };
+        [recipient, recurring, learned].into_iter().flatten()
+    }
+
+    /// What nobody can see and could identify somebody: tiny by its own words, or hidden, or something that shows nothing.
+    fn unseen(&self, suspect: &mut Suspect<'s>, facts: &Facts, known: bool) {
+        let load = suspect.load;
+        let acquitted = |number: usize, request: &Request| {
+            let copies = self.copies.get(request.written.as_str()).copied();
+            let learned = facts.persons.get(number).map(|person| person.learned);
+            copies.unwrap_or(0) >= SPACER_COPIES_MIN || learned == Some(Learned::Shared)
+        };
+        let any = |individual: fn(&super::url::Url) -> bool| {
+            let mut requests = load.requests.iter().enumerate();
+            requests
+                .any(|(number, request)| !acquitted(number, request) && individual(&request.url))
+        };
+        let evidence = match (facts.look.tiny, facts.look.hidden) {
+            (Some((width, height)), _) if known || any(may_identify) => {
+                Evidence::Tiny { width, height }
+            }
+            (None, Some(why)) if any(looks_individual) => Evidence::Unseen { why },
+            (None, None) if !load.vector.shows() && any(may_identify) => {
+                Evidence::Unseen { why: "no_box" }
+            }
+            _ => return,
+        };
+        let harmful = !matches!(evidence, Evidence::Tiny { .. }) || any(may_identify);
+        if harmful {
+            suspect.verdict = Verdict::Tracker;
+            suspect.requests = (0..load.requests.len()).collect();
+        }
+        suspect.evidence.push(evidence);
     }
 
     fn finding(
@@ -195,18 +275,31 @@ impl<'s> Judge<'s> {
         lines: &mut Lines<'_>,
     ) -> Finding {
         let load = suspect.load;
-        let (treatment, edits) = treatment::treat(&Subject {
+        let requests = suspect.requests.iter();
+        let first = requests
+            .filter_map(|number| load.requests.get(*number))
+            .next();
+        let image = match suspect.verdict {
+            Verdict::IndividualContent => Some(self.wanted(&suspect)),
+            Verdict::Tracker | Verdict::Aggregate => None,
+        };
+        let subject = Subject {
             html: self.html,
             kind,
             load,
             tag: self.looker.tag(load),
             requests: &suspect.requests,
             no_box: alone && self.looker.has_no_box(load, load.own.as_ref()),
-        });
-        let first = suspect
-            .requests
-            .first()
-            .and_then(|number| load.requests.get(*number));
+        };
+        let deidentified = match image {
+            Some(IndividualImages::Deidentify) => treatment::deidentify(&subject, self.knowledge),
+            _ => None,
+        };
+        let image = match (image, &deidentified) {
+            (Some(IndividualImages::Deidentify), None) => Some(IndividualImages::Blank),
+            (image, _) => image,
+        };
+        let (treatment, edits) = deidentified.unwrap_or_else(|| treatment::treat(&subject));
         Finding {
             span: load.span.clone(),
             line: lines.of(load.span.start),
@@ -220,35 +313,31 @@ impl<'s> Judge<'s> {
                 .unwrap_or_default(),
             verdict: suspect.verdict,
             evidence: suspect.evidence,
+            image,
             treatment,
             edits,
         }
     }
-}
 
-/// Line numbers of growing offsets, in one walk over the document.
-struct Lines<'h> {
-    html: &'h [u8],
-    at: usize,
-    line: usize,
-}
-
-impl<'h> Lines<'h> {
-    fn new(html: &'h [u8]) -> Self {
-        Self {
-            html,
-            at: 0,
-            line: 1,
+    /// What the stream wants of an individual image; one that the operator calls functional stays.
+    fn wanted(&self, suspect: &Suspect<'_>) -> IndividualImages {
+        let requests = suspect.requests.iter();
+        let mut requests = requests.filter_map(|number| suspect.load.requests.get(*number));
+        match requests.all(|request| self.knowledge.own.is_functional(&request.url)) {
+            true => IndividualImages::Report,
+            false => self.knowledge.images,
         }
     }
+}
 
-    fn of(&mut self, offset: usize) -> usize {
-        if let Some(between) = self.html.get(self.at..offset) {
-            self.line = self
-                .line
-                .saturating_add(memchr::memchr_iter(b'\n', between).count());
-            self.at = offset;
+impl Suspect<'_> {
+    /// Adds one reason against some of its requests.
+    fn add(&mut self, requests: Vec<usize>, evidence: Evidence) {
+        self.requests.extend(requests);
+        self.requests.sort_unstable();
+        self.requests.dedup();
+        if !self.evidence.contains(&evidence) {
+            self.evidence.push(evidence);
         }
-        self.line
     }
 }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::{Place, Treatment, Vector};
+use super::{Form, IndividualImages, Named, Place, Treatment, Vector};
 
 /// What a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,7 +13,7 @@ pub enum Verdict {
     Tracker,
     /// Counts openings by one URL for everybody.
     Aggregate,
-    /// A visible image that is one person's own. No evidence of this layer proves it.
+    /// An image that may be visible and is one person's own: content and tracker at once.
     IndividualContent,
 }
 
@@ -45,6 +45,33 @@ pub enum Evidence {
         /// Pixels.
         height: u8,
     },
+    /// Nobody can see it, and its URL looks made for one person.
+    Unseen {
+        /// Why nobody can.
+        why: &'static str,
+    },
+    /// A recipient stands in the URL.
+    Recipient {
+        /// In which form.
+        form: Form,
+    },
+    /// The URL, and no other, has an identifier that names the recipient elsewhere in the message.
+    Recurring {
+        /// Where.
+        named: Named,
+    },
+    /// The operator says that it counts opens.
+    Operator {
+        /// Host and path as the operator wrote them; a marker's place has none.
+        spot: String,
+    },
+    /// In other messages nearly everybody got a URL of their own here.
+    Learned {
+        /// How many people were seen.
+        recipients: u32,
+    },
+    /// It loads over the network, and the stream wants none of that.
+    Remote,
 }
 
 impl Evidence {
@@ -53,6 +80,12 @@ impl Evidence {
         match self {
             Self::KnownEndpoint { .. } => "known_endpoint",
             Self::Tiny { .. } => "tiny",
+            Self::Unseen { .. } => "unseen",
+            Self::Recipient { .. } => "recipient",
+            Self::Recurring { .. } => "recurring",
+            Self::Operator { .. } => "operator",
+            Self::Learned { .. } => "learned",
+            Self::Remote => "remote",
         }
     }
 }
@@ -85,6 +118,8 @@ pub struct Finding {
     pub verdict: Verdict,
     /// Why; at least one.
     pub evidence: Vec<Evidence>,
+    /// What is to become of it where it is [`Verdict::IndividualContent`], as far as that can be done.
+    pub image: Option<IndividualImages>,
     /// What `edits` do, by name.
     pub treatment: Treatment,
     /// Strip exactly this finding. Empty only where [`Treatment::is_editable`] says so.

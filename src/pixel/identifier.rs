@@ -27,6 +27,36 @@ pub(super) fn may_identify(url: &Url) -> bool {
             .any(|label| label.len() >= 20 && segment_identifies(label))
 }
 
+/// Whether the URL looks made for one person, asked of what nobody sees: stricter than [`may_identify`], since sizes and versions
+/// stand in queries, and digests of content in the names of files.
+pub(super) fn looks_individual(url: &Url) -> bool {
+    let segments = url.segments();
+    let (file, directories) = segments.split_last().unwrap_or((&"", &[]));
+    let by_query = url.parameters().any(|(name, value)| {
+        let versioned = VERSIONS.contains(&name.to_ascii_lowercase().as_str());
+        !versioned && (segment_identifies(value) || value.len() >= VALUE_OCTETS)
+    });
+    // "hero-0123abcd.jpg" is a picture under the digest of what it shows.
+    let is_asset = file.rsplit_once('.').is_some_and(|(_, ending)| {
+        let ending = ending.to_ascii_lowercase();
+        url.query.is_none() && ASSETS.contains(&ending.as_str())
+    });
+    by_query
+        || directories
+            .iter()
+            .any(|segment| segment_identifies(segment))
+        || (!is_asset && segment_identifies(file))
+}
+
+/// A value this long says more than a size.
+const VALUE_OCTETS: usize = 24;
+/// Parameters that keep caches apart, not people.
+const VERSIONS: [&str; 8] = ["v", "ver", "version", "rev", "cb", "t", "ts", "build"];
+/// Endings of files that hold content.
+const ASSETS: [&str; 9] = [
+    "jpg", "jpeg", "png", "webp", "svg", "avif", "css", "woff", "woff2",
+];
+
 /// Years and dates are what sites file their pictures under.
 fn dated_digits(segment: &str) -> usize {
     chunks(segment)
@@ -35,7 +65,7 @@ fn dated_digits(segment: &str) -> usize {
         .sum()
 }
 
-fn segment_identifies(segment: &str) -> bool {
+pub(super) fn segment_identifies(segment: &str) -> bool {
     !segment.is_ascii()
         || segment.contains(['@', '%', '~', '=', '|', '{', '$'])
         || chunks(segment).any(chunk_identifies)
@@ -61,7 +91,7 @@ fn is_dashed_identifier(segment: &str) -> bool {
     count >= 3 && digits >= 3
 }
 
-fn chunk_identifies(chunk: &str) -> bool {
+pub(super) fn chunk_identifies(chunk: &str) -> bool {
     let length = chunk.len();
     let digits = chunk.bytes().filter(u8::is_ascii_digit).count();
     if digits == length {

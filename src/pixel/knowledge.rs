@@ -4,11 +4,15 @@
 //! Whatever is unknown says nothing: it acquits nobody.
 
 use std::fmt;
+use std::sync::LazyLock;
 
-use super::{Rules, Vector};
+use serde::Deserialize;
+
+use super::{Needles, Own, Recurring, Rules, Vector};
 
 /// What the stream wants of visible images that are one person's own (DESIGN 4 `individual_images`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum IndividualImages {
     /// The parameter that is wholly the identity goes, where the URL is not signed; else as [`Self::Blank`].
     #[default]
@@ -20,7 +24,8 @@ pub enum IndividualImages {
 }
 
 /// How much counts (DESIGN 4 "Modes").
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// Proven identity acts on what may be visible; what was learned or recurs needs more of it there.
     #[default]
@@ -57,6 +62,8 @@ pub enum Learned {
     },
 }
 
+static NOBODY: LazyLock<(Needles, Recurring, Own)> = LazyLock::new(Default::default);
+
 /// Answers what is known of a load, by its slot and its URL as it would be requested.
 pub type Memory<'a> = dyn Fn(&Slot, &str) -> Learned + 'a;
 
@@ -69,6 +76,12 @@ pub struct Knowledge<'a> {
     pub mode: Mode,
     /// What is wanted of visible individual images.
     pub images: IndividualImages,
+    /// The recipients' names.
+    pub needles: &'a Needles,
+    /// What else names them in the message.
+    pub recurring: &'a Recurring,
+    /// What the operator says.
+    pub own: &'a Own,
     /// What is known from other messages.
     pub memory: &'a Memory<'a>,
 }
@@ -80,6 +93,9 @@ impl<'a> Knowledge<'a> {
             rules,
             mode: Mode::default(),
             images: IndividualImages::default(),
+            needles: &NOBODY.0,
+            recurring: &NOBODY.1,
+            own: &NOBODY.2,
             memory: &|_, _| Learned::Nothing,
         }
     }

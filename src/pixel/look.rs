@@ -21,6 +21,15 @@ pub(super) struct Looker<'s> {
 pub(super) struct Look {
     /// Its sides, where both are at most 3 px; rounded up.
     pub(super) tiny: Option<(u8, u8)>,
+    /// Why nobody sees it, whatever its size; `None`: somebody may.
+    pub(super) hidden: Option<&'static str>,
+}
+
+impl Look {
+    /// Why nobody can see it.
+    pub(super) fn unseen(&self) -> Option<&'static str> {
+        self.tiny.map(|_| "tiny").or(self.hidden)
+    }
 }
 
 impl<'s> Looker<'s> {
@@ -28,6 +37,7 @@ impl<'s> Looker<'s> {
     pub(super) fn look(self, load: &Load) -> Look {
         Look {
             tiny: self.tiny(load),
+            hidden: None,
         }
     }
 

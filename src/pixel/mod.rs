@@ -7,6 +7,7 @@
 //! When it fails, the document could not be read as a mail client reads it ([`Uninspectable`]); nothing is guessed.
 
 mod css;
+mod deidentify;
 mod evidence;
 mod finding;
 mod identifier;
@@ -14,10 +15,14 @@ mod knowledge;
 mod link;
 mod loads;
 mod look;
+mod needles;
+mod own;
 mod reading;
+mod recurring;
 mod rules;
 mod shape;
 mod size;
+mod slot;
 mod style;
 mod tag;
 mod text;
@@ -33,6 +38,9 @@ use thiserror::Error;
 pub use encoding_rs::Encoding;
 pub use finding::{Edit, Evidence, Finding, Verdict};
 pub use knowledge::{IndividualImages, Knowledge, Learned, Memory, Mode, Slot};
+pub use needles::{Form, Needles};
+pub use own::{Own, Spot};
+pub use recurring::{Named, Recurring};
 pub use rules::{Class, Rule, Rules, RulesError, UnknownRule};
 pub use shape::ShapeError;
 pub use treatment::{TRANSPARENT_GIF, Treatment};
@@ -119,6 +127,10 @@ pub struct Examination {
     pub parts: Vec<String>,
     /// All loads over the network, harmless ones included.
     pub remote_loads: usize,
+    /// Every load's slot with its URL, for whoever learns; each once.
+    pub seen: Vec<(Slot, String)>,
+    /// Recurring identifiers that stand in more than one URL, so that none of them is one person's.
+    pub spread: Vec<String>,
 }
 
 /// Examines one document by the rules alone. The charset is the part's; the octets are free of their transfer encoding.

@@ -27,7 +27,7 @@ fn found(html: &str) -> Vec<String> {
                 .iter()
                 .map(|evidence| match evidence {
                     Evidence::KnownEndpoint { rule, .. } => rule.as_str(),
-                    Evidence::Tiny { .. } => "tiny",
+                    other => other.as_str(),
                 })
                 .collect();
             reasons.join("+")

@@ -9,6 +9,7 @@
 //! | CSS background                         | `css_none`        | the token goes, the declaration stays valid            |
 //! | other CSS image                        | `css_blank_image` | `none` is not valid in every such place                |
 //! | CSS import                             | `css_blank_sheet` | the same for a style sheet                             |
+//! | visible image with a person in its URL | `deidentified`    | it loads without the parameter that is the person      |
 //! | AMP                                    | `amp`             | a `data:` source would make the document invalid       |
 //!
 //! Width and height are both present after `blank_image`: a client that drops `data:` draws its broken-image icon in the
@@ -18,11 +19,12 @@
 use std::ops::Range;
 
 use super::css::Role;
+use super::deidentify::without_identity;
 use super::loads::{Load, Site};
 use super::look::rounded_up;
 use super::size::{Side, dimension};
-use super::tag::{Attribute, Tag, is_space};
-use super::{Document, Edit, Place, Vector};
+use super::tag::{Attribute, Quote, Tag, is_space};
+use super::{Document, Edit, Knowledge, Place, Vector};
 
 /// A transparent image of one pixel. No `=` in it: quoted-printable need not escape it.
 pub const TRANSPARENT_GIF: &str =
@@ -45,6 +47,8 @@ pub enum Treatment {
     CssBlankImage,
     /// The URL token becomes an empty style sheet.
     CssBlankSheet,
+    /// The parameter that is the person goes from the URL.
+    Deidentified,
     /// None yet: AMP documents are found in, not edited.
     Amp,
 }
@@ -60,6 +64,7 @@ impl Treatment {
             Self::CssNone => "css_none",
             Self::CssBlankImage => "css_blank_image",
             Self::CssBlankSheet => "css_blank_sheet",
+            Self::Deidentified => "deidentified",
             Self::Amp => "amp",
         }
     }
@@ -103,6 +108,42 @@ pub(super) fn treat(subject: &Subject<'_>) -> (Treatment, Vec<Edit>) {
         Vector::Img | Vector::InputImage => (Treatment::BlankImage, subject.blank_image()),
         Vector::AmpImg | Vector::AmpAnim | Vector::AmpPixel => (Treatment::Amp, Vec::new()),
     }
+}
+
+/// Takes the person out of every URL that names one. `None` where some URL is not one whole attribute value, or would not be safe
+/// without its identity.
+pub(super) fn deidentify(
+    subject: &Subject<'_>,
+    knowledge: &Knowledge<'_>,
+) -> Option<(Treatment, Vec<Edit>)> {
+    let tag = subject.tag.filter(|_| subject.kind == Document::Html)?;
+    let sites = subject.requests.iter().map(|number| {
+        let request = subject.load.requests.get(*number)?;
+        match request.site {
+            Site::Attribute(attribute) => Some(attribute),
+            Site::Token { .. } => None,
+        }
+    });
+    sites.collect::<Option<Vec<_>>>()?;
+    let edits = subject.named().into_iter().map(|number| {
+        let attribute = tag.attributes.get(number)?;
+        if subject.is_called(attribute, "srcset") || attribute.quote != Quote::Quoted {
+            return None;
+        }
+        let value = std::str::from_utf8(subject.html.get(attribute.value.clone())?).ok()?;
+        let left = without_identity(value, knowledge)?;
+        let before = subject
+            .html
+            .get(attribute.whole.start..attribute.value.start)?;
+        let after = subject.html.get(attribute.value.end..attribute.whole.end)?;
+        let whole = [before, left.as_bytes(), after].concat();
+        let blanks = padding(attribute.whole.len(), whole.len());
+        Some(Edit {
+            range: attribute.whole.clone(),
+            replacement: [" ".repeat(blanks).as_bytes(), &whole].concat(),
+        })
+    });
+    Some((Treatment::Deidentified, edits.collect::<Option<Vec<_>>>()?))
 }
 
 impl Subject<'_> {

@@ -47,4 +47,9 @@ impl Vector {
             Self::AmpPixel => "amp_pixel",
         }
     }
+
+    /// Whether it shows something where it stands, so that taking it away could be seen.
+    pub fn shows(self) -> bool {
+        !matches!(self, Self::AmpPixel)
+    }
 }

@@ -15,6 +15,7 @@ use crate::consent::{
     Action, Basis, Law, Permit, ProofId, Reason, Standing, StreamFacts, StreamKind, Subject,
     Wanted, WithdrawalLink, permit,
 };
+use crate::pixel::IndividualImages;
 
 /// What one recipient's copy is decided by.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +37,8 @@ pub struct Facts<'a> {
 pub struct Matter<'a> {
     /// What is seen of it.
     pub sight: Sight<'a>,
+    /// What the stream wants of it where it is an individual image.
+    pub image: Option<IndividualImages>,
     /// Whether the recipient can withdraw by a link in its part, where the stream asks for one (D10).
     pub withdrawal: WithdrawalLink,
 }
@@ -97,7 +100,8 @@ impl<'a> Classes<'a> {
         let of = matters.map(|matter| {
             let (host, why) = matter.sight.seen();
             let blind = matches!(matter.sight, Sight::Blind(_));
-            let key = (blind, assignment.declared(host), why, matter.withdrawal);
+            let declared = assignment.declared(host);
+            let key = (blind, declared, why, matter.withdrawal, matter.image);
             keys.iter()
                 .position(|known| *known == key)
                 .unwrap_or_else(|| {
@@ -232,7 +236,20 @@ pub fn decide(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Decisi
             Some(profile).filter(|name| !name.is_empty()),
         ),
     };
+    // Content and tracker at once: where the stream leaves it, it stays, and the record says so. Every other stop is stronger.
+    let left = matter.image == Some(IndividualImages::Report);
+    if left && facts.ledger && !facts.stops.strip_all {
+        return Decision {
+            profile,
+            action: Action::Kept,
+            basis: Some(Basis::IndividualImage),
+            reason: None,
+            uninspectable: None,
+            proofs: Vec::new(),
+        };
+    }
     let action = match blind {
+        None if matter.image == Some(IndividualImages::Deidentify) => Action::Deidentified,
         None => Action::Stripped,
         Some(Uninspectable::Signed) => Action::Rejected,
         Some(_) => uninspectable(facts.assignment.stream.kind),

@@ -17,15 +17,15 @@ use tokio::time::Instant;
 use super::decide::{Classes, Decisions, Facts, Place, enforced, treatment};
 use super::lawbook::Lawbook;
 use super::plan::{Group, Treatment, group, strictest};
-use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops};
+use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops, Stream};
 use super::streams::{Assignment, Connection, Streams};
 use super::strip;
-use super::survey::{Lens, Survey, survey};
+use super::survey::{Header, Lens, People, Survey, header, survey};
 use super::withdrawal::Offered;
 use crate::consent::{Law, Reason, Standing, StreamKind, Subject, next_ask_after};
 use crate::mime::splice::Spliced;
 use crate::mime::trace;
-use crate::pixel::Rules;
+use crate::pixel::{Named, Needles, Recurring, Rules};
 use crate::register::{Identity, Keys, Register, RegisterError};
 
 use crate::smtp::replies;
@@ -70,8 +70,8 @@ pub struct Case<'a> {
     pub listener: &'a str,
     /// The name its client proved.
     pub login: Option<&'a str>,
-    /// Whether the reverse-path is null: then everything is out of scope.
-    pub null_reverse_path: bool,
+    /// The reverse-path, as between the brackets; empty: null, and then everything is out of scope.
+    pub reverse_path: &'a str,
     /// The forward-paths, as between the brackets.
     pub forward_paths: Vec<&'a str>,
     /// Our `Received:` field with its line end, where one is to be added.
@@ -124,18 +124,18 @@ impl Examiner {
     /// # Errors
     /// The reply for every forward-path: a message that loops or that never got a fresh answer.
     pub async fn examine<'a>(&'a self, case: &Case<'_>) -> Result<Examined<'a>, Reply> {
-        let lens = Lens::new(Arc::clone(&self.rules), Arc::clone(&self.settings));
-        let survey = self.survey(case, &lens).await;
         if let Some(reply) = self.loops(case.message) {
             return Err(reply);
         }
-        let assignment = self.streams.assign(
-            Connection {
-                listener: case.listener,
-                login: case.login,
-            },
-            &survey.header.asked,
-        );
+        let header = header(case.message);
+        let connection = Connection {
+            listener: case.listener,
+            login: case.login,
+        };
+        let assignment = self.streams.assign(connection, &header.asked);
+        let lens = self.lens(case, &header, assignment.stream);
+        let survey = self.survey(case, &lens).await;
+        let lens = lens.for_variants(&survey);
         for _ in 0..ROUNDS {
             let asked_at = Instant::now();
             let (subjects, standings) = self.ask(&assignment.controller, &case.forward_paths).await;
@@ -153,8 +153,26 @@ impl Examiner {
         Err(replies::internal_fault())
     }
 
+    /// What this message is surveyed by.
+    fn lens(&self, case: &Case<'_>, header: &Header, stream: &Stream) -> Lens {
+        let addressed = header.addressed.iter().map(String::as_str);
+        let unsubscribe = header.unsubscribe.iter();
+        let places = unsubscribe.map(|target| (Named::ListUnsubscribe, target.as_str()));
+        let places = places.chain([(Named::ReversePath, case.reverse_path)]);
+        Lens {
+            mode: stream.mode,
+            images: stream.images(),
+            people: Arc::new(People {
+                needles: Needles::of(case.forward_paths.iter().copied().chain(addressed)),
+                recurring: Recurring::of(places, &header.shared_text),
+                own: stream.own(),
+            }),
+            ..Lens::new(Arc::clone(&self.rules), Arc::clone(&self.settings))
+        }
+    }
+
     async fn survey(&self, case: &Case<'_>, lens: &Lens) -> Survey {
-        if case.null_reverse_path {
+        if case.reverse_path.is_empty() {
             return Survey::out_of_scope(case.message, &self.settings, "null_reverse_path");
         }
         if case.message.len() < SURVEY_ELSEWHERE_OCTETS {

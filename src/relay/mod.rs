@@ -197,7 +197,7 @@ impl Relay {
             message,
             listener: &journey.client.listener,
             login: journey.client.login.as_deref(),
-            null_reverse_path: journey.mail.reverse_path.is_null(),
+            reverse_path: journey.mail.reverse_path.as_str(),
             forward_paths: journey
                 .rcpts
                 .iter()

@@ -222,6 +222,11 @@ pub fn evidence(evidence: &Evidence) -> String {
     match evidence {
         Evidence::KnownEndpoint { rule, .. } => format!("{}:{rule}", evidence.as_str()),
         Evidence::Tiny { width, height } => format!("{}:{width}x{height}", evidence.as_str()),
+        Evidence::Unseen { why } => format!("{}:{why}", evidence.as_str()),
+        Evidence::Recipient { form } => format!("{}:{}", evidence.as_str(), form.as_str()),
+        Evidence::Recurring { named } => format!("{}:{}", evidence.as_str(), named.as_str()),
+        Evidence::Learned { recipients } => format!("{}:{recipients}", evidence.as_str()),
+        Evidence::Operator { .. } | Evidence::Remote => evidence.as_str().to_owned(),
     }
 }
 

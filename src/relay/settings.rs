@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::speaks::UNASSIGNED;
 use crate::consent::purpose::Purpose;
 use crate::consent::stream::StreamKind;
+use crate::pixel::{IndividualImages, Mode};
 
 /// `[relay]`: how one message with several recipients is treated, and the bounds of that.
 #[derive(Debug, Clone, Deserialize)]
@@ -144,9 +145,36 @@ pub struct Stream {
     pub enforcement: Enforcement,
     /// Whether a kept tracker needs a link by which the recipient can withdraw (D10).
     pub withdrawal_link: Option<WithdrawalLink>,
+    /// How much counts as a finding.
+    #[serde(default)]
+    pub mode: Mode,
+    /// What becomes of visible images that are one person's own; by the stream's kind where nothing is said.
+    pub individual_images: Option<IndividualImages>,
+    /// Images that have to load as they are, by host and how the path begins: tickets, codes, maps.
+    #[serde(default)]
+    pub functional_images: Vec<String>,
+    /// Parameters of image URLs that are a person.
+    #[serde(default)]
+    pub identity_parameters: Vec<IdentityParameter>,
+    /// Endpoints that count opens, by host and how the path begins.
+    #[serde(default)]
+    pub endpoints: Vec<String>,
+    /// Texts of comments behind which a tracker stands.
+    #[serde(default)]
+    pub markers: Vec<String>,
     /// `[[stream.tracker]]`: what the controller declares about its trackers.
     #[serde(default, rename = "tracker")]
     pub trackers: Vec<Tracker>,
+}
+
+/// One of `identity_parameters`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityParameter {
+    /// Host, and how the path begins.
+    pub at: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// One `[[stream.tracker]]`.
@@ -273,6 +301,12 @@ impl Stream {
             logins: Vec::new(),
             enforcement: Enforcement::Enforce,
             withdrawal_link: None,
+            mode: Mode::default(),
+            individual_images: None,
+            functional_images: Vec::new(),
+            identity_parameters: Vec::new(),
+            endpoints: Vec::new(),
+            markers: Vec::new(),
             trackers: vec![Tracker {
                 hosts: vec!["*".to_owned()],
                 purposes: vec![Purpose::CampaignPerformance],

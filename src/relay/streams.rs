@@ -10,7 +10,8 @@ use jiff::civil::Date;
 
 use super::settings::{Enforcement, Shadow, Stream, Tracker};
 use super::speaks::{Speaks, UNASSIGNED, is_well_formed};
-use crate::consent::Purpose;
+use crate::consent::{Purpose, StreamKind};
+use crate::pixel::{IndividualImages, Own, Spot};
 
 /// All streams of a configuration, and who may speak for whom.
 #[derive(Debug, Clone)]
@@ -259,6 +260,31 @@ fn narrowed<'a>(declared: &'a [Purpose], named: &BTreeSet<Purpose>) -> Cow<'a, [
 }
 
 impl Stream {
+    /// What becomes of visible images that are one person's own: where the kind makes tickets, codes and avatars the service
+    /// itself they stay (DESIGN 4).
+    pub fn images(&self) -> IndividualImages {
+        self.individual_images.unwrap_or(match self.kind {
+            StreamKind::Requested | StreamKind::Authentication => IndividualImages::Report,
+            StreamKind::Marketing | StreamKind::Prospecting | StreamKind::ConsentRequest => {
+                IndividualImages::Deidentify
+            }
+        })
+    }
+
+    /// What the operator says of its URLs.
+    pub fn own(&self) -> Own {
+        let spots = |texts: &[String]| texts.iter().filter_map(|text| Spot::parse(text)).collect();
+        let identities = self.identity_parameters.iter();
+        Own {
+            endpoints: spots(&self.endpoints),
+            markers: self.markers.clone(),
+            functional: spots(&self.functional_images),
+            identities: identities
+                .filter_map(|identity| Some((Spot::parse(&identity.at)?, identity.name.clone())))
+                .collect(),
+        }
+    }
+
     /// Whether mail of this listener may belong to it.
     pub fn is_open_to(&self, listener: &str) -> bool {
         self.listeners.is_empty() || self.listeners.iter().any(|address| address == listener)

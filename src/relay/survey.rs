@@ -15,14 +15,14 @@ use super::work::Work;
 use crate::mime;
 use crate::mime::transfer_encoding::Encoding;
 use crate::mime::tree::{Disposition, Kind, OutOfScope, Part, Scope, Tree, Unread};
-use crate::pixel::Finding;
-use crate::pixel::Rules;
+use crate::pixel::{
+    Finding, IndividualImages, Knowledge, Mode, Needles, Own, Recurring, Rules, Slot,
+};
 
 mod header;
 mod part;
 
-pub use header::Header;
-use header::header;
+pub use header::{Header, header};
 use part::{Reader, Reading};
 
 /// Why a part cannot be inspected, or a finding in it not be taken out (DESIGN 4, closed).
@@ -93,6 +93,10 @@ pub struct Survey {
     pub out_of_scope: BTreeMap<&'static str, usize>,
     /// Where links lead, for the withdrawal link check.
     pub links: Vec<Link>,
+    /// Every load's slot with its URL, for whoever learns.
+    pub seen: Vec<(Slot, String)>,
+    /// Recurring identifiers that stand in several URLs.
+    pub spread: Vec<String>,
 }
 
 /// One link.
@@ -148,6 +152,23 @@ pub struct Lens {
     pub settings: Arc<Settings>,
     /// How long that may take.
     pub work: Arc<Work>,
+    /// How much counts.
+    pub mode: Mode,
+    /// What is wanted of visible individual images.
+    pub images: IndividualImages,
+    /// Who is named in the message, and what the operator says.
+    pub people: Arc<People>,
+}
+
+/// Who is named in a message, and what its operator says of URLs.
+#[derive(Debug, Clone, Default)]
+pub struct People {
+    /// The recipients' names.
+    pub needles: Needles,
+    /// What else names them.
+    pub recurring: Recurring,
+    /// What the operator says.
+    pub own: Own,
 }
 
 impl Lens {
@@ -158,6 +179,37 @@ impl Lens {
             rules,
             settings,
             work: Arc::new(Work::new(most)),
+            mode: Mode::default(),
+            images: IndividualImages::default(),
+            people: Arc::default(),
+        }
+    }
+
+    /// The same for a variant: what recurred in several URLs of the original is nobody's in the variant either, however many of
+    /// them are left.
+    #[must_use]
+    pub fn for_variants(&self, survey: &Survey) -> Self {
+        if survey.spread.is_empty() {
+            return self.clone();
+        }
+        let people = People {
+            recurring: self.people.recurring.without(&survey.spread),
+            ..(*self.people).clone()
+        };
+        Self {
+            people: Arc::new(people),
+            ..self.clone()
+        }
+    }
+
+    fn knowledge(&self) -> Knowledge<'_> {
+        Knowledge {
+            mode: self.mode,
+            images: self.images,
+            needles: &self.people.needles,
+            recurring: &self.people.recurring,
+            own: &self.people.own,
+            ..Knowledge::of(&self.rules)
         }
     }
 }
@@ -172,7 +224,7 @@ pub fn survey(message: &[u8], lens: &Lens) -> Survey {
         ..Survey::default()
     };
     let reader = Reader {
-        rules: &lens.rules,
+        knowledge: lens.knowledge(),
         settings,
         turn: &turn,
     };
@@ -252,10 +304,12 @@ impl Survey {
                 None => Sight::Finding(&found.finding.host),
                 Some(why) => Sight::Fixed(&found.finding.host, why),
             },
+            image: found.finding.image,
             withdrawal: offered.to(Some(found.part)),
         });
         let blind = self.blind.iter().map(|blind| Matter {
             sight: Sight::Blind(blind.why),
+            image: None,
             withdrawal: offered.to(None),
         });
         findings.chain(blind)
@@ -310,6 +364,8 @@ impl Survey {
             });
             self.parts.len() - 1
         });
+        self.seen.extend(reading.seen);
+        self.spread.extend(reading.spread);
         let links = reading.links.into_iter();
         self.links.extend(links.map(|target| Link {
             part: index,

@@ -219,7 +219,11 @@ fn matters() -> impl Strategy<Value = Matter<'static>> {
         2 => Just(WithdrawalLink::Present),
         1 => Just(WithdrawalLink::Absent),
     ];
-    (sight, link).prop_map(|(sight, withdrawal)| Matter { sight, withdrawal })
+    (sight, link).prop_map(|(sight, withdrawal)| Matter {
+        sight,
+        image: None,
+        withdrawal,
+    })
 }
 
 /// What the records of one person add up to; every grant was given with the partner's name shown, or none was.
@@ -333,7 +337,7 @@ proptest! {
         match decision.basis {
             Some(Basis::Consent) => prop_assert!(!changed.is_empty() && changed.len() == decision.proofs.len()),
             Some(Basis::LegacyNoObjection) => prop_assert!(decision.proofs.len() > changed.len()),
-            Some(Basis::Exempt(_)) => prop_assert!(decision.proofs.is_empty()),
+            Some(Basis::Exempt(_) | Basis::IndividualImage) => prop_assert!(decision.proofs.is_empty()),
             None => {}
         }
     }
@@ -368,7 +372,7 @@ proptest! {
             trackers: match purposes { [] => Vec::new(), _ => vec![tracker("t.example", purposes, "us")] },
             ..Stream::built_in()
         };
-        let matter = Matter { sight: Sight::Finding("t.example"), withdrawal: WithdrawalLink::Present };
+        let matter = Matter { sight: Sight::Finding("t.example"), image: None, withdrawal: WithdrawalLink::Present };
         let standing = standing(&changes, &contact, true);
         let plain = Around { named: None, ..around.clone() };
         let with = Around { named: Some(named.iter().copied().collect()), ..around };

@@ -152,7 +152,7 @@ fn recorded(
         message,
         listener: "l",
         login: None,
-        null_reverse_path: false,
+        reverse_path: "news@shop.example",
         forward_paths: PEOPLE.to_vec(),
         received: None,
         today: jiff::civil::date(2026, 11, 22),

@@ -46,7 +46,7 @@ fn made_by(
         message: &message,
         listener: "",
         login: None,
-        null_reverse_path: false,
+        reverse_path: "news@shop.example",
         forward_paths: vec!["reader@example.net"],
         received: Some(b"Received: by relay.example\r\n".to_vec()),
         today: jiff::civil::date(2026, 11, 22),

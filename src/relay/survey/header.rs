@@ -7,6 +7,9 @@ use std::ops::Range;
 use super::super::streams::Asked;
 use crate::mime::{header as fields, trace};
 
+/// Addresses of To and Cc that are looked for.
+const ADDRESSED_MAX: usize = 100;
+
 /// What the header says.
 #[derive(Debug, Clone, Default)]
 pub struct Header {
@@ -20,12 +23,16 @@ pub struct Header {
     pub dkim: Vec<String>,
     /// Every `DKIM-Signature` field, whole.
     pub dkim_fields: Vec<Range<usize>>,
+    /// Addresses that the message names as its recipients, beside the envelope.
+    pub addressed: Vec<String>,
+    /// Subject and author: what stands there names no recipient.
+    pub shared_text: String,
     /// The first Message-ID.
     pub message_id: Option<String>,
 }
 
 /// Reads it.
-pub(super) fn header(message: &[u8]) -> Header {
+pub fn header(message: &[u8]) -> Header {
     let mut header = Header::default();
     for field in trace::own_fields(message) {
         let asked = &mut header.asked;
@@ -48,6 +55,21 @@ pub(super) fn header(message: &[u8]) -> Header {
     }
     header.unsubscribe = trace::unsubscribe_targets(message);
     let end = fields::end_of_header(message);
+    for field in fields::fields(message, 0..end) {
+        if ["To", "Cc"].iter().any(|name| field.is(message, name)) {
+            let text = field.value_text(message);
+            let words = text.split(|c: char| c.is_whitespace() || "<>,;:\"()".contains(c));
+            let addresses = words.filter(|word| word.contains('@')).map(str::to_owned);
+            let room = ADDRESSED_MAX.saturating_sub(header.addressed.len());
+            header.addressed.extend(addresses.take(room));
+        } else if ["From", "Subject"]
+            .iter()
+            .any(|name| field.is(message, name))
+        {
+            header.shared_text.push_str(&field.value_text(message));
+            header.shared_text.push(' ');
+        }
+    }
     header.message_id = fields::fields(message, 0..end)
         .find(|field| field.is(message, "Message-ID"))
         .map(|field| field.value_text(message));

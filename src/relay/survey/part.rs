@@ -12,8 +12,7 @@ use crate::mime;
 use crate::mime::charset::{self, charset};
 use crate::mime::transfer_encoding::{Encoding, decode_all};
 use crate::mime::tree::{ExamineOnly, Kind, Part, Scope, Tree};
-use crate::pixel::Rules;
-use crate::pixel::{self, Document, Examination, Finding, Knowledge};
+use crate::pixel::{self, Document, Examination, Finding, Knowledge, Slot};
 
 /// Messages inside encodings inside messages that are followed.
 const ENCODED_DEPTH: usize = 3;
@@ -33,12 +32,16 @@ pub(super) struct Reading {
     pub links: Vec<String>,
     /// Content-IDs that it loads.
     pub cids: Vec<String>,
+    /// Slots with their URLs.
+    pub seen: Vec<(Slot, String)>,
+    /// Recurring identifiers that stand in several URLs.
+    pub spread: Vec<String>,
 }
 
 /// What reading needs beside the part.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
-    pub rules: &'a Rules,
+    pub knowledge: Knowledge<'a>,
     pub settings: &'a Settings,
     pub turn: &'a Turn<'a>,
 }
@@ -149,7 +152,7 @@ impl Reader<'_> {
                 charset,
                 document,
                 &part.bases,
-                &Knowledge::of(self.rules),
+                &self.knowledge,
                 &self.limits(),
             ) {
                 Ok(examination) => reading.take(encoding, examination, first),
@@ -199,6 +202,8 @@ impl Reader<'_> {
                     reading.blind = reading.blind.or(found.blind);
                     // No links: which of the messages inside they belong to is not told apart.
                     reading.findings.extend(found.findings);
+                    reading.seen.extend(found.seen);
+                    reading.spread.extend(found.spread);
                 }
                 Scope::Unread(why) => reading.blind = Some(super::unread(why)),
                 Scope::OutOfScope(_) | Scope::Container | Scope::NotRendered => {}
@@ -231,6 +236,8 @@ impl Reading {
             }
         }
         self.cids.extend(examination.parts);
+        self.seen.extend(examination.seen);
+        self.spread.extend(examination.spread);
         match first {
             None => {
                 self.findings.clone_from(&examination.findings);

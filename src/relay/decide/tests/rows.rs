@@ -19,6 +19,7 @@ fn of(stream: &Stream) -> Assignment<'_> {
 fn seen(sight: Sight<'_>) -> Matter<'_> {
     Matter {
         sight,
+        image: None,
         withdrawal: WithdrawalLink::NotDemanded,
     }
 }
@@ -163,6 +164,7 @@ fn a_demanded_link_that_is_absent_keeps_nothing() {
     ] {
         let matter = Matter {
             sight: Sight::Finding("t.example"),
+            image: None,
             withdrawal,
         };
         let decision = decide(matter, Ok(&granted), &quiet(&of(&stream)));
