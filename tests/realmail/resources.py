@@ -164,9 +164,8 @@ def tags(document, inside="", around=()):
             raw, at = document[at:stop], stop
         yield name, attributes, raw, inside, around + tuple(style for _, style in open_elements if style), source
         if name not in VOID and name not in RAW_TEXT:
-            held = dict(attributes)
-            wanted = ("style", "class", "width", "height", "hidden")
-            open_elements.append((name, " ".join(f"{k}={held[k]}" for k in wanted if held.get(k) or k in held and k == "hidden")))
+            shaping = ("style", "class", "width", "height", "hidden")
+            open_elements.append((name, " ".join(f"{k}={v}" for k, v in attributes if k in shaping)))
 
 
 def declared_size(attributes):
@@ -304,8 +303,8 @@ def check(path, directory):
     passed = failed = 0
     for message, verdicts in by_message.items():
         entry = files.get(message)
-        if entry is None:
-            wrong = ["no message with this hash in index.json"]
+        if entry is None or entry["group"] != "legit":
+            wrong = ["no legit message with this hash in index.json"]
         else:
             with open(os.path.join(directory, entry["file"]), "rb") as octets:
                 raw = octets.read()
@@ -320,6 +319,8 @@ def check(path, directory):
         for sentence in wrong:
             print(f"FAILED {message[:12]} {sentence}", file=sys.stderr)
         passed, failed = passed + (not wrong), failed + bool(wrong)
+    senders = {files[message]["sender"] for message in by_message if message in files}
+    print(f"messages: {len(by_message)} from {len(senders)} senders")
     counts = Counter(verdict.verdict for verdicts in by_message.values() for verdict in verdicts)
     print("resources: " + ", ".join(f"{counts[name]} {name}" for name in VERDICTS))
     print(f"verdicts: {passed} passed, {failed} failed, 0 skipped")
