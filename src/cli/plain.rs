@@ -45,6 +45,7 @@ pub(super) fn basis(word: &str) -> &str {
         "legacy_no_objection" => {
             "the address is from before the rules, the person was informed in time and did not object"
         }
+        "individual_image" => "it is a picture of their own, which this stream leaves as it is",
         "exempt:auth_security" => "securing a sign-in needs no consent here",
         "exempt:deliverability_hygiene" => "noticing who no longer reads needs no consent here",
         "exempt:legal_proof" => "proving that a legal notice was opened needs no consent here",

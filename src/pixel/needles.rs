@@ -25,6 +25,9 @@ const OCTETS_MAX: usize = 256 << 10;
 /// Rounds of percent-decoding.
 const PERCENT_ROUNDS: usize = 3;
 
+/// Endings of files that are named after an address.
+const ENDINGS: [&str; 8] = ["gif", "png", "jpg", "jpeg", "webp", "svg", "html", "php"];
+
 /// How a recipient stands in a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Form {
@@ -135,7 +138,11 @@ impl Needles {
                 let after = after.get(c.len_utf8()..).unwrap_or_default();
                 let end = after.find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-')));
                 let domain = after.get(..end.unwrap_or(after.len())).unwrap_or_default();
-                self.has(before, domain.trim_end_matches('.'))
+                let domain = domain.trim_end_matches('.');
+                let file = domain
+                    .rsplit_once('.')
+                    .filter(|(_, end)| ENDINGS.contains(end));
+                self.has(before, domain) || file.is_some_and(|(domain, _)| self.has(before, domain))
             })
     }
 

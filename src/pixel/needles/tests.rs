@@ -17,6 +17,7 @@ fn in_clear() {
         "https://t.brand.example/o?e=nadia.moreau%252Bnews%2540example.net",
         "https://t.brand.example/o/nadia.moreau=example.net/x.gif",
         "https://t.brand.example/o/%7B%22mail%22%3A%22nadia.moreau%5Cu0040example.net%22%7D",
+        "https://t.brand.example/o/nadia.moreau@example.net.gif",
         "https://t.brand.example/o?e=jos%C3%A9@xn--bcher-kva.example",
         "https://t.brand.example/o?e=jos%C3%A9@b%C3%BCcher.example",
     ] {
