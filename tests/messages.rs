@@ -59,6 +59,11 @@ messages! {
     html_attachment_by_cid
     html_binary
     html_latin1
+    individual_blanked
+    individual_deidentified
+    individual_functional
+    individual_requested
+    individual_signed
     input_image
     iso2022jp
     known_endpoint_in_media_rule
@@ -75,6 +80,7 @@ messages! {
     no_final_blank_line
     noscript
     null_reverse_path
+    operator_endpoint
     pixelgate_fields
     plain_text
     preamble_with_pixel
@@ -82,6 +88,8 @@ messages! {
     qp_lower_case_escapes
     qp_pixel_at_line_end
     qp_soft_break_in_tag
+    recurring_account
+    recurring_identifier
     related_root_attachment
     related_with_cid
     report

@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use super::error::{ConfigError, Source, Step};
 use super::file::File;
 use crate::consent::{Purpose, StreamKind};
+use crate::pixel::Spot;
 use crate::relay::settings::{Enforcement, Stream, Tracker, WithdrawalLink};
 use crate::relay::speaks::{Speaks, is_name};
 use crate::relay::streams::plain_host;
@@ -74,6 +75,7 @@ pub(super) fn check_stream(
         }
     }
     check_withdrawal(source, index, stream)?;
+    check_spots(source, index, stream)?;
     check_trackers(source, index, stream)?;
     check_shadow(source, index, stream, today)
 }
@@ -124,6 +126,26 @@ fn names_a_host(prefix: &str) -> bool {
         let strange = |c: char| c.is_whitespace() || c.is_control() || "@\\?#".contains(c);
         !host.is_empty() && !host.contains(strange)
     })
+}
+
+/// What never matches would leave an image alone that the operator meant, or blank one that has to load.
+fn check_spots(source: &Source<'_>, index: usize, stream: &Stream) -> Result<(), ConfigError> {
+    let parameters = stream.identity_parameters.iter();
+    let at = parameters.map(|parameter| ("identity_parameters", &parameter.at));
+    let functional = stream
+        .functional_images
+        .iter()
+        .map(|spot| ("functional_images", spot));
+    let endpoints = stream.endpoints.iter().map(|spot| ("endpoints", spot));
+    let mut spots = at.chain(functional).chain(endpoints);
+    match spots.find(|(_, spot)| Spot::parse(spot).is_none()) {
+        None => Ok(()),
+        Some((key, spot)) => Err(source.at_key(
+            &[Step::Key("stream"), Step::Index(index), Step::Key(key)],
+            format!("`{}` does not name a host", spot.escape_debug()),
+            "write \"img.example.com\", \"*.example.com\" or \"img.example.com/tickets/\"",
+        )),
+    }
 }
 
 fn check_trackers(source: &Source<'_>, index: usize, stream: &Stream) -> Result<(), ConfigError> {
