@@ -106,6 +106,13 @@ impl Door {
         identity.local || identity.login.is_some() || self.trusted.have(identity)
     }
 
+    /// Whether a name is still one that may log in here.
+    pub fn knows(&self, login: &str) -> bool {
+        self.logins
+            .as_ref()
+            .is_some_and(|logins| logins.know(login))
+    }
+
     /// Takes over what a handshake showed: a certificate that belongs to a login is as good as its password.
     pub fn secured(&self, identity: &mut Identity, facts: &TlsFacts) {
         identity.tls = Some(facts.version);

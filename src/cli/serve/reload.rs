@@ -3,6 +3,7 @@
 //! Read, checked and built whole, then put in place at once; what is wrong changes nothing and is said once. It must never
 //! touch a session: each takes up the new value with its next MAIL. What can only be read at the start is named and stays.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +21,9 @@ use crate::server::Steering;
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(5);
 
+/// Files, and when they changed; one that is not there has no time.
+type Times = BTreeMap<PathBuf, Option<SystemTime>>;
+
 /// How often it went well, and how often not.
 #[derive(Debug, Default)]
 pub(super) struct Reloads {
@@ -30,7 +34,10 @@ pub(super) struct Reloads {
 /// A running relay and its configuration.
 pub(super) struct Reload {
     pub(super) path: PathBuf,
+    /// In force.
     pub(super) file: File,
+    /// Read since then, and not in force: something that it names is missing or wrong.
+    pub(super) tried: Option<File>,
     pub(super) stores: Stores,
     pub(super) steering: Steering,
     pub(super) relays: watch::Sender<Arc<Relay>>,
@@ -56,6 +63,9 @@ impl Reload {
                     // Before it is read: what changes while it is read is read again.
                     seen = self.times();
                     self.once().await;
+                    let mut watched = self.times();
+                    watched.extend(seen);
+                    seen = watched;
                     super::notify::ready();
                 }
                 () = tokio::time::sleep(EVERY) => seen = self.look(seen).await,
@@ -72,20 +82,33 @@ impl Reload {
     }
 
     /// Reads again when a file is another than before.
-    async fn look(
-        &mut self,
-        seen: Vec<(PathBuf, Option<SystemTime>)>,
-    ) -> Vec<(PathBuf, Option<SystemTime>)> {
+    async fn look(&mut self, seen: Times) -> Times {
         let now = self.times();
-        if now != seen {
-            tracing::info!("a file of the configuration has changed");
-            self.once().await;
+        let changed = |(file, time): (&PathBuf, &Option<SystemTime>)| {
+            seen.get(file).is_some_and(|before| before != time)
+        };
+        if !now.iter().any(changed) {
+            return now;
         }
-        now
+        tracing::info!("a file of the configuration has changed");
+        self.once().await;
+        // What changed while it was read is read again: the times from before count. Other files may be watched by now.
+        let mut times = self.times();
+        for (file, time) in &mut times {
+            if let Some(before) = now.get(file) {
+                *time = *before;
+            }
+        }
+        times
     }
 
-    fn times(&self) -> Vec<(PathBuf, Option<SystemTime>)> {
-        build::times(&self.path, &self.file)
+    /// When each file changed that the configuration in force rests on, or the one that was tried since.
+    fn times(&self) -> Times {
+        [&self.file]
+            .into_iter()
+            .chain(&self.tried)
+            .flat_map(|file| build::times(&self.path, file))
+            .collect()
     }
 
     async fn once(&mut self) {
@@ -103,6 +126,7 @@ impl Reload {
 
     async fn replace(&mut self) -> Result<(), Failure> {
         let config = super::read(Some(self.path.clone()))?;
+        self.tried = Some(config.file.clone());
         let old = self.steering.shared();
         let kept = self.keeps_the_next_hop(&config.file);
         let next_hop = match kept {
@@ -131,6 +155,7 @@ impl Reload {
             tracing::error!(%error, "the ledger did not take the line about the new configuration");
         }
         self.file = config.file;
+        self.tried = None;
         Ok(())
     }
 
