@@ -121,6 +121,7 @@ fn read(text: &str) -> BTreeMap<String, Family> {
             value.clone_into(field);
             continue;
         }
+        assert!(!line.contains("{}"), "{line}");
         let (name, value) = line.rsplit_once(' ').expect(line);
         let (name, labels) = name.split_once('{').unwrap_or((name, "}"));
         let labels = labels.strip_suffix('}').expect(line);
@@ -265,6 +266,11 @@ fn numbers_say_what_happened() {
     browser.send(b"GET / HTTP/1.1\r\n");
     assert!(browser.reply()[0].starts_with("500"));
     assert_eq!(browser.line(), None);
+    drop(browser);
+    // Its end is seen a moment later.
+    wait_for("one session", &served, || {
+        value(address, "sessions", "") == 1
+    });
 
     let families = metrics(address);
     let number = |name: &str, labels: &str| {

@@ -167,9 +167,8 @@ fn a_file_that_changes_is_read_without_a_signal() {
 #[test]
 fn what_is_wrong_changes_nothing_and_is_named() {
     let served = Served::start(&Config::default());
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap();
-    let _holds_it = TcpListener::bind(taken).unwrap();
+    let somebody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = somebody.local_addr().unwrap();
     let rename = "[server]\nname = \"wrong.example\"\n";
     for (tail, said) in [
         (

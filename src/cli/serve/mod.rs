@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
 use self::build::Stores;
-use self::reload::{Reload, Reloads};
+use self::reload::{Reload, Reloads, Times};
 use self::watched::Watched;
 use super::{Exit, Failure, log};
 use crate::admin::Admin;
@@ -40,6 +40,8 @@ pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
     // Before there is a second thread: it changes the environment.
     let handed = Handed::take();
     let config = read(config)?;
+    // At once: what changes from here on is read again, however long the start takes.
+    let seen = reload::times([&config.file], &config.path);
     log::start(config.file.log.format, config.file.log.level.level());
     for remark in &config.remarks {
         tracing::warn!("{remark}");
@@ -48,7 +50,7 @@ pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Unavailable, error))?;
-    let result = runtime.block_on(serve(config, handed));
+    let result = runtime.block_on(serve(config, seen, handed));
     // Blocking work that hangs on a disk must not keep a drained process alive.
     runtime.shutdown_timeout(Duration::from_secs(5));
     result
@@ -77,7 +79,7 @@ fn open(file: &File) -> Result<Stores, Failure> {
     })
 }
 
-async fn serve(config: Config, handed: Handed) -> Result<(), Failure> {
+async fn serve(config: Config, seen: Times, handed: Handed) -> Result<(), Failure> {
     let Config { path, file, .. } = config;
     let stores = open(&file)?;
     let shared = build::shared(&file, &stores, build::next_hop(&file)?)?;
@@ -94,7 +96,9 @@ async fn serve(config: Config, handed: Handed) -> Result<(), Failure> {
     );
     // Told at the same moment as the sessions, so that nothing new is begun while they drain.
     let mut owed = tokio::spawn(Relay::deliver_owed(relays.subscribe(), server.stopping()));
-    let mut heads = tokio::spawn(Arc::clone(&shared.relay).publish_heads(server.stopping()));
+    let mut heads = tokio::spawn(Relay::publish_heads(relays.subscribe(), server.stopping()));
+    // A relay that a reload has replaced goes with its last transaction, and its next hop with it.
+    drop(shared);
     let live = relays.subscribe();
     let watched = Arc::new(Watched {
         steering: server.steering(),
@@ -116,7 +120,7 @@ async fn serve(config: Config, handed: Handed) -> Result<(), Failure> {
                 relays,
                 reloads,
             }
-            .watch(),
+            .watch(seen),
         ),
     ];
     let mut stopping = server.stopping();
@@ -161,17 +165,18 @@ async fn observe(admin: Option<Admin>, watched: Arc<Watched>) {
 /// Asks the next hop before a client has to wait for it, and again while none takes mail: whoever goes by `/readyz` sends no
 /// client that would find out. A relay that gives up at boot because another starts later helps nobody.
 async fn reach(mut relays: watch::Receiver<Arc<Relay>>) {
-    let mut failed_before = false;
     loop {
         let next_hop = Arc::clone(&relays.borrow_and_update().next_hop);
         if !next_hop.takes_mail() {
-            match next_hop.reach().await {
-                Ok(_) => failed_before = false,
-                Err(error) if failed_before => tracing::debug!(%error, "still not reached"),
-                Err(error) => {
-                    failed_before = true;
-                    tracing::error!(%error, "no next hop is reached");
-                }
+            tokio::select! {
+                reached = next_hop.reach() => if let Err(error) = reached {
+                    // What happened was logged where it happened.
+                    tracing::debug!(%error, "no next hop takes mail");
+                },
+                changed = relays.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
             }
         }
         tokio::select! {

@@ -15,14 +15,17 @@ use tokio::sync::watch;
 use super::build::{self, Stores};
 use super::{Failure, start_facts};
 use crate::config::File;
+use crate::next_hop::NextHop;
 use crate::relay::Relay;
 use crate::server::Steering;
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(5);
+/// Between two looks at the connections of a next hop that was replaced.
+const RETIRING: Duration = Duration::from_secs(1);
 
 /// Files, and when they changed; one that is not there has no time.
-type Times = BTreeMap<PathBuf, Option<SystemTime>>;
+pub(super) type Times = BTreeMap<PathBuf, Option<SystemTime>>;
 
 /// How often it went well, and how often not.
 #[derive(Debug, Default)]
@@ -46,15 +49,14 @@ pub(super) struct Reload {
 
 impl Reload {
     /// Watches until dropped.
-    pub(super) async fn watch(mut self) {
+    pub(super) async fn watch(mut self, mut seen: Times) {
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
             Err(error) => {
                 tracing::error!(%error, "SIGHUP cannot be received: files are only looked at every 5 s");
-                return self.poll().await;
+                return self.poll(seen).await;
             }
         };
-        let mut seen = self.times();
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
@@ -73,8 +75,7 @@ impl Reload {
         }
     }
 
-    async fn poll(&mut self) {
-        let mut seen = self.times();
+    async fn poll(&mut self, mut seen: Times) {
         loop {
             tokio::time::sleep(EVERY).await;
             seen = self.look(seen).await;
@@ -104,11 +105,7 @@ impl Reload {
 
     /// When each file changed that the configuration in force rests on, or the one that was tried since.
     fn times(&self) -> Times {
-        [&self.file]
-            .into_iter()
-            .chain(&self.tried)
-            .flat_map(|file| build::times(&self.path, file))
-            .collect()
+        times([&self.file].into_iter().chain(&self.tried), &self.path)
     }
 
     async fn once(&mut self) {
@@ -141,9 +138,7 @@ impl Reload {
             .map_err(|error| Failure::new(crate::cli::Exit::Unavailable, error))?;
         self.relays.send_replace(Arc::clone(&shared.relay));
         if !kept {
-            // Transactions that are under way keep theirs; idle connections end now.
-            let gone = Arc::clone(&old.relay.next_hop);
-            tokio::spawn(async move { gone.close().await });
+            tokio::spawn(retire(Arc::clone(&old.relay.next_hop)));
         }
         for remark in &config.remarks {
             tracing::warn!("{remark}");
@@ -165,6 +160,24 @@ impl Reload {
             files.map(Path::to_owned).collect()
         };
         self.file.next_hops == new.next_hops && files(new).is_empty()
+    }
+}
+
+/// When each file changed that these configurations rest on.
+pub(super) fn times<'a>(files: impl IntoIterator<Item = &'a File>, path: &Path) -> Times {
+    let files = files.into_iter();
+    files.flat_map(|file| build::times(path, file)).collect()
+}
+
+/// Ends a next hop that another one has replaced. Transactions that are under way keep it, and give their connections back to
+/// it: those end as they come, until nobody has it any more.
+async fn retire(next_hop: Arc<NextHop>) {
+    loop {
+        next_hop.close().await;
+        if Arc::strong_count(&next_hop) == 1 {
+            return;
+        }
+        tokio::time::sleep(RETIRING).await;
     }
 }
 
