@@ -336,7 +336,10 @@ fn admit(
         Err(reply) => {
             tracing::info!(listener = %door.listener, client = ?identity.ip(), reply = %reply.text(), "client sent away");
             live.borrow().counters.sent_away(&reply);
-            refuse(connection, &reply);
+            // Where TLS comes first a word in clear would only look like an attack.
+            if !door.is_implicit() {
+                refuse(connection, &reply);
+            }
             return;
         }
     };

@@ -156,12 +156,7 @@ fn metrics(address: SocketAddr) -> BTreeMap<String, Family> {
 }
 
 fn value(address: SocketAddr, name: &str, labels: &str) -> u64 {
-    let families = metrics(address);
-    let family = families.get(&format!("pixelgate_{name}")).expect(name);
-    *family
-        .samples
-        .get(labels)
-        .unwrap_or_else(|| panic!("{name}{{{labels}}} in {family:?}"))
+    number(&metrics(address), name, labels)
 }
 
 #[test]
@@ -235,6 +230,39 @@ fn every_family_is_in_the_document_and_the_other_way_round() {
     }
 }
 
+/// Name, labels, number, after what `numbers_say_what_happened` does.
+const EXPECTED: &[(&str, &str, u64)] = &[
+    ("messages", "stream=\"default\"", 2),
+    ("messages_changed", "stream=\"default\"", 2),
+    ("events", "event=\"dkim_broken\"", 1),
+    ("events", "event=\"asked_early\"", 0),
+    ("events", "event=\"ledger_line_missing\"", 0),
+    ("decisions", "action=\"kept\"", 1),
+    ("decisions", "action=\"held\"", 0),
+    ("copies", "fate=\"taken\"", 3),
+    ("copies", "fate=\"unknown\"", 0),
+    ("messages_refused", "reason=\"bare_lf\"", 1),
+    ("sessions_ended", "reason=\"not_smtp\"", 1),
+    ("uninspectable", "reason=\"charset\"", 0),
+    ("out_of_scope", "reason=\"attachment\"", 0),
+    ("stop", "stop=\"strip_all\"", 0),
+    ("shadow", "stream=\"default\"", 0),
+    ("spool_entries", "state=\"owed\"", 0),
+    ("replies", "class=\"3xx\"", 3),
+    ("reloads", "", 0),
+    ("sessions", "", 1),
+    ("sessions_begun", "", 4),
+    ("tls_handshakes", "outcome=\"failed\"", 0),
+    ("logins", "outcome=\"failed\"", 0),
+];
+
+fn number(families: &BTreeMap<String, Family>, name: &str, labels: &str) -> u64 {
+    let family = families.get(&format!("pixelgate_{name}"));
+    let family = family.unwrap_or_else(|| panic!("{name}: {families:#?}"));
+    let number = family.samples.get(labels).copied();
+    number.unwrap_or_else(|| panic!("{name}{{{labels}}}: {family:?}"))
+}
+
 #[test]
 fn numbers_say_what_happened() {
     let hop = IllMannered::start(Script::smtp());
@@ -273,47 +301,12 @@ fn numbers_say_what_happened() {
     });
 
     let families = metrics(address);
-    let number = |name: &str, labels: &str| {
-        let family = families
-            .get(&format!("pixelgate_{name}"))
-            .unwrap_or_else(|| panic!("{name}: {families:#?}"));
-        family
-            .samples
-            .get(labels)
-            .copied()
-            .unwrap_or_else(|| panic!("{name}{{{labels}}}: {family:?}"))
-    };
-    for (name, labels, wanted) in [
-        ("messages", "stream=\"default\"", 2),
-        ("messages_changed", "stream=\"default\"", 2),
-        ("events", "event=\"dkim_broken\"", 1),
-        ("events", "event=\"asked_early\"", 0),
-        ("events", "event=\"ledger_line_missing\"", 0),
-        ("decisions", "action=\"kept\"", 1),
-        ("decisions", "action=\"held\"", 0),
-        ("copies", "fate=\"taken\"", 3),
-        ("copies", "fate=\"unknown\"", 0),
-        ("messages_refused", "reason=\"bare_lf\"", 1),
-        ("sessions_ended", "reason=\"not_smtp\"", 1),
-        ("uninspectable", "reason=\"charset\"", 0),
-        ("out_of_scope", "reason=\"attachment\"", 0),
-        ("stop", "stop=\"strip_all\"", 0),
-        ("shadow", "stream=\"default\"", 0),
-        ("spool_entries", "state=\"owed\"", 0),
-        (
-            "next_hop_failures",
-            &format!("next_hop=\"{}\"", hop.address()),
-            0,
-        ),
-        ("replies", "class=\"3xx\"", 3),
-        ("reloads", "", 0),
-        ("sessions", "", 1),
-        ("sessions_begun", "", 4),
-        ("tls_handshakes", "outcome=\"failed\"", 0),
-        ("logins", "outcome=\"failed\"", 0),
-    ] {
-        assert_eq!(number(name, labels), wanted, "{name}{{{labels}}}");
+    let number = |name: &str, labels: &str| number(&families, name, labels);
+    for (name, labels, wanted) in EXPECTED {
+        assert_eq!(number(name, labels), *wanted, "{name}{{{labels}}}");
     }
+    let well = format!("next_hop=\"{}\"", hop.address());
+    assert_eq!(number("next_hop_failures", &well), 0);
     assert!(number("decisions", "action=\"stripped\"") >= 2);
     assert!(number("decisions_not_kept", "reason=\"no_consent\"") >= 2);
     // Nothing about people or addresses.
@@ -418,9 +411,33 @@ fn a_mistake_does_not_open_it_to_everybody() {
         .arg(&place)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
+    let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
     assert!(said.contains("allow_remote"), "{said}");
+}
+
+/// A line of a header now and then: whether the other side has enough of it.
+fn drips_to_its_end(address: SocketAddr) -> bool {
+    let mut slow = connect(address);
+    let begun = Instant::now();
+    let _ = slow.write_all(b"GET /healthz HTTP/1.1\r\n");
+    slow.set_read_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    let mut octet = [0];
+    loop {
+        let _ = slow.write_all(b"X: y\r\n");
+        match slow.read(&mut octet) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                ) => {}
+            _ => return true,
+        }
+        if begun.elapsed() > PATIENCE {
+            return false;
+        }
+    }
 }
 
 #[test]
@@ -473,27 +490,7 @@ fn hostile_http_keeps_nobody_out() {
         );
     }
     // A header that drips for longer than it may is over, however alive it seems.
-    let mut slow = connect(address);
-    let begun = Instant::now();
-    let _ = slow.write_all(b"GET /healthz HTTP/1.1\r\n");
-    slow.set_read_timeout(Some(Duration::from_millis(300)))
-        .unwrap();
-    let mut octet = [0];
-    let ended = loop {
-        let _ = slow.write_all(b"X: y\r\n");
-        match slow.read(&mut octet) {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-                ) => {}
-            _ => break true,
-        }
-        if begun.elapsed() > PATIENCE {
-            break false;
-        }
-    };
-    assert!(ended, "still open");
+    assert!(drips_to_its_end(address), "still open");
     assert_eq!(get(address, "/healthz").0, 200);
     drop(held);
     // Mail never noticed.

@@ -101,6 +101,13 @@ impl Identity {
 }
 
 impl Door {
+    /// Whether TLS begins with the first octet.
+    pub fn is_implicit(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(|tls| tls.mode == TlsMode::Implicit)
+    }
+
     /// Whether a client may relay.
     pub fn trusts(&self, identity: &Identity) -> bool {
         identity.local || identity.login.is_some() || self.trusted.have(identity)

@@ -243,10 +243,7 @@ mod tests {
     /// A fault in the journey of one message is that message's: 451, so that its client keeps it and comes back.
     #[tokio::test]
     async fn a_journey_that_panics_is_answered_and_the_next_one_is_served() {
-        let broken = hand_over(async {
-            let nothing: Option<Answer> = None;
-            nothing.unwrap()
-        });
+        let broken = hand_over(async { panic!("a fault in the journey") });
         assert_eq!(broken.await, Answer::One(replies::internal_fault()));
         assert_eq!(replies::internal_fault().code(), 451);
         let sound = hand_over(async { Answer::One(replies::ok()) });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::authority::{Authority, RELAY};
 use crate::ill_mannered::{Act, IllMannered, Rule, Script, Verb};
 use crate::support::{Config, PATIENCE, Served};
-use crate::talk::Talk;
+use crate::talk::{Talk, text_of};
 use crate::traffic::{config_for, next_hop_lines};
 
 const STOP: &str = "behind the dot";
@@ -20,13 +20,7 @@ fn begun(served: &Served, to: &str) -> Talk {
     talk
 }
 
-#[test]
-fn what_is_begun_is_finished_once_and_the_rest_is_sent_away() {
-    let stands = Rule::on(Verb::Dot, [Act::Take, Act::Stop(STOP)])
-        .transaction(1)
-        .times(1);
-    let hop = IllMannered::start(Script::smtp().rule(stands));
-    let authority = Authority::new();
+fn relay(authority: &Authority, hop: &IllMannered) -> Served {
     let limits = [
         "dot_timeout_seconds = 60",
         "answer_within_seconds = 90",
@@ -38,7 +32,7 @@ fn what_is_begun_is_finished_once_and_the_rest_is_sent_away() {
         pixelgate::session::logins::line("shop", b"x").unwrap(),
     )
     .unwrap();
-    let mut served = Served::start(&Config {
+    Served::start(&Config {
         listener: vec![
             authority.sign(RELAY).listener(""),
             format!(
@@ -46,11 +40,32 @@ fn what_is_begun_is_finished_once_and_the_rest_is_sent_away() {
                 logins.display()
             ),
         ],
-        next_hop: next_hop_lines(&hop, "smtp", &limits),
+        next_hop: next_hop_lines(hop, "smtp", &limits),
         limits: vec!["handshake_timeout_seconds = 600".to_owned()],
         tail: "[server]\ndrain_seconds = 15".to_owned(),
-        ..config_for(&hop)
-    });
+        ..config_for(hop)
+    })
+}
+
+/// The text of each message that it took, in order.
+fn taken_by(hop: &IllMannered) -> Vec<String> {
+    let text = |octets: &[u8]| {
+        let text = text_of(octets);
+        text.split_once("\r\n\r\n").unwrap().1.trim_end().to_owned()
+    };
+    let mut texts: Vec<String> = hop.taken().iter().map(|one| text(&one.octets)).collect();
+    texts.sort();
+    texts
+}
+
+#[test]
+fn what_is_begun_is_finished_once_and_the_rest_is_sent_away() {
+    let stands = Rule::on(Verb::Dot, [Act::Take, Act::Stop(STOP)])
+        .transaction(1)
+        .times(1);
+    let hop = IllMannered::start(Script::smtp().rule(stands));
+    let authority = Authority::new();
+    let mut served = relay(&authority, &hop);
     // The first at the next hop: its dot is taken and not answered yet.
     let mut waiting = begun(&served, "waiting@example.net");
     waiting.says("DATA", "354");
@@ -98,15 +113,7 @@ fn what_is_begun_is_finished_once_and_the_rest_is_sent_away() {
         told.expect(BYE);
     }
     assert!(served.wait().success(), "{}", served.log());
-    let mut taken: Vec<String> = hop
-        .taken()
-        .iter()
-        .map(|one| {
-            let text = String::from_utf8_lossy(&one.octets).into_owned();
-            text.split_once("\r\n\r\n").unwrap().1.trim_end().to_owned()
-        })
-        .collect();
-    taken.sort();
+    let taken = taken_by(&hop);
     assert_eq!(
         taken,
         ["chosen", "chunked", "inchunk", "reading", "waiting"]

@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::support::{Config, PATIENCE, Served, free_port};
-use crate::talk::{Talk, texts};
+use crate::talk::{Talk, text_of, texts};
 
 /// Opens sockets, puts them at 3 and up, and becomes the relay: `NAME=ADDRESS …`, ADDRESS a TCP address or a path.
 const LAUNCHER: &str = r#"
@@ -137,7 +137,7 @@ fn a_name_that_was_not_handed_over_ends_the_start() {
             .arg(place)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = text_of(&output.stderr);
         (output.status.code(), said)
     };
     let (code, said) = refused(&[], "mail");
@@ -187,9 +187,7 @@ impl Heard {
         let mut octets = [0; 4096];
         loop {
             if let Ok(count) = self.0.recv(&mut octets) {
-                let said = String::from_utf8_lossy(&octets[..count])
-                    .trim_end()
-                    .replace('\n', "|");
+                let said = text_of(&octets[..count]).trim_end().replace('\n', "|");
                 self.1.push(said.clone());
                 if said.contains(word) {
                     return said;

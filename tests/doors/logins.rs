@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::authority::{Authority, RELAY};
 use crate::support::{Config, Served};
-use crate::talk::{Talk, texts};
+use crate::talk::{Talk, text_of, texts};
 
 /// Nobody is trusted by address.
 const STRANGERS: &str = "trusted_networks = [\"192.0.2.1\"]";
@@ -74,7 +74,7 @@ fn a_password_is_for_tls_only_and_makes_a_stranger_a_client() {
     assert!(talk.mail("b@example.net", "known")[0].starts_with("250"));
     let outbox = served.outbox();
     assert_eq!(texts(&outbox), ["known"]);
-    let received = String::from_utf8_lossy(&outbox[0]).into_owned();
+    let received = text_of(&outbox[0]);
     assert!(received.contains("with ESMTPSA"), "{received}");
 }
 

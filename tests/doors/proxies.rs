@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::ill_mannered::{IllMannered, Script};
 use crate::support::{Config, Served};
-use crate::talk::Talk;
+use crate::talk::{Talk, text_of};
 use crate::traffic::config_for;
 
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -134,7 +134,7 @@ fn the_client_behind_a_proxy_is_the_one_that_counts() {
     talk.says("EHLO client.example", "250");
     assert!(talk.mail("b@example.net", "proxied")[0].starts_with("250"));
     let message = hop.taken()[0].octets.clone();
-    let received = String::from_utf8_lossy(&message).into_owned();
+    let received = text_of(&message);
     assert!(received.contains("[192.0.2.7]"), "{received}");
     assert!(!received.contains("127.0.0.1"), "{received}");
     // sessions_per_address counts clients, not the proxy.

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::authority::{Authority, RELAY};
 use crate::ill_mannered::{IllMannered, Script};
 use crate::support::{Config, PATIENCE, Served};
-use crate::talk::Talk;
+use crate::talk::{Talk, text_of};
 use crate::traffic::{FOUR, Submission, config_for, in_transit, letter, start};
 
 /// A next hop with STARTTLS that takes everything and keeps each MAIL command.
@@ -56,7 +56,7 @@ fn serve(mut stream: TcpStream, config: Arc<ServerConfig>, seen: &Mutex<Vec<Stri
         if !line.ends_with(b"\r\n") {
             continue;
         }
-        let command = String::from_utf8_lossy(&line).to_ascii_uppercase();
+        let command = text_of(&line).to_ascii_uppercase();
         line.clear();
         if command.starts_with("STARTTLS") {
             let _ = stream.write_all(b"220 go on\r\n");
@@ -180,7 +180,7 @@ fn the_header_that_carries_it_survives_in_every_copy() {
     let copies = in_transit(&hop);
     assert!(copies.len() >= 2, "two treatments, two variants");
     for copy in copies {
-        let text = String::from_utf8_lossy(&copy.octets).into_owned();
+        let text = text_of(&copy.octets);
         let (head, _) = text.split_once("\r\n\r\n").unwrap();
         assert_eq!(head.matches("Require-TLS-ESMTP: yes").count(), 1, "{head}");
     }

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 use crate::support::{Config, Served, free_port};
-use crate::talk::{Talk, texts};
+use crate::talk::{Talk, text_of, texts};
 
 #[test]
 fn several_listeners_each_with_its_own_rules() {
@@ -46,7 +46,7 @@ fn several_listeners_each_with_its_own_rules() {
     let outbox: Vec<String> = served
         .outbox()
         .iter()
-        .map(|message| String::from_utf8_lossy(message).into_owned())
+        .map(|message| text_of(message))
         .collect();
     assert!(
         outbox.iter().any(|message| message.contains("[IPv6:::1]")),
@@ -69,7 +69,7 @@ fn a_socket_that_answers_and_a_file_that_is_none_are_left_alone() {
             .arg(place)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = text_of(&output.stderr);
         (output.status.code(), said)
     };
     let somebody = UnixListener::bind(&path).unwrap();

@@ -198,10 +198,15 @@ impl Talk {
     }
 }
 
+/// Octets that are UTF-8.
+pub(crate) fn text_of(octets: &[u8]) -> String {
+    String::from_utf8(octets.to_vec()).expect("UTF-8")
+}
+
 /// One-line messages in an outbox, by their text.
 pub(crate) fn texts(outbox: &[Vec<u8>]) -> Vec<String> {
     let text = |message: &Vec<u8>| {
-        let message = String::from_utf8_lossy(message);
+        let message = text_of(message);
         let (_, body) = message.split_once("\r\n\r\n").expect("a body");
         body.trim_end().to_owned()
     };

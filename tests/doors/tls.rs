@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::authority::{Authority, RELAY};
 use crate::support::{Client, Config, Served};
-use crate::talk::{Talk, texts};
+use crate::talk::{Talk, text_of, texts};
 
 fn relay(authority: &Authority, more: &str) -> Config {
     Config {
@@ -44,7 +44,7 @@ fn starttls_begins_anew_and_carries_mail() {
     assert!(talk.is_closed());
     let outbox = served.outbox();
     assert_eq!(texts(&outbox), ["under TLS"]);
-    let received = String::from_utf8_lossy(&outbox[0]).into_owned();
+    let received = text_of(&outbox[0]);
     assert!(received.contains("with ESMTPS"), "{received}");
 }
 
