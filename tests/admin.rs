@@ -406,8 +406,8 @@ fn a_mistake_does_not_open_it_to_everybody() {
         ..Config::default()
     };
     std::fs::write(&place, config.text("127.0.0.1:0", directory.path())).unwrap();
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_pixelgate"))
-        .args(["serve", "-c"])
+    let output = std::process::Command::new("timeout")
+        .args(["20", env!("CARGO_BIN_EXE_pixelgate"), "serve", "-c"])
         .arg(&place)
         .output()
         .unwrap();

@@ -130,8 +130,9 @@ fn a_name_that_was_not_handed_over_ends_the_start() {
             config.text(&format!("systemd:{name}"), directory.path()),
         )
         .unwrap();
-        let output = Command::new(&config.under[0])
-            .args(&config.under[1..])
+        let output = Command::new("timeout")
+            .arg("20")
+            .args(&config.under)
             .arg(env!("CARGO_BIN_EXE_pixelgate"))
             .args(["serve", "-c"])
             .arg(place)

@@ -64,8 +64,8 @@ fn a_socket_that_answers_and_a_file_that_is_none_are_left_alone() {
         let place = directory.path().join("pixelgate.toml");
         let text = Config::default().text(&format!("unix:{}", path.display()), directory.path());
         std::fs::write(&place, text).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_pixelgate"))
-            .args(["serve", "-c"])
+        let output = Command::new("timeout")
+            .args(["20", env!("CARGO_BIN_EXE_pixelgate"), "serve", "-c"])
             .arg(place)
             .output()
             .unwrap();
