@@ -136,6 +136,13 @@ impl NextHop {
         }
     }
 
+    /// Whether one of them was reached, and has not failed since. Unlike [`NextHop::is_down`] it does not change its mind because
+    /// time has passed.
+    pub fn takes_mail(&self) -> bool {
+        let well = |(_, failures): &(String, u32)| *failures == 0;
+        self.extensions().is_some() && self.health().iter().any(well)
+    }
+
     /// How many times each of them failed in a row; 0: it is well.
     pub fn health(&self) -> Vec<(String, u32)> {
         match &self.way {

@@ -184,6 +184,7 @@ impl Relay {
         }
         if let Err(error) = self.intend(journey, message, &examined).await {
             tracing::error!(id = %journey.id, %error, "no line in the ledger: nothing is kept");
+            self.counters.events.add("ledger_line_missing", 1);
             case.ledger = false;
             examined = self.examiner.examine(&case).await?;
         }
@@ -273,8 +274,13 @@ impl Relay {
         for recipient in &examined.recipients {
             for decision in recipient.decisions.iter() {
                 self.counters.actions.add(decision.action.as_str(), 1);
+                if let Some(reason) = decision.reason {
+                    self.counters.reasons.add(reason.as_str(), 1);
+                }
             }
         }
+        let early = u64::try_from(examined.asked_early.len()).unwrap_or(u64::MAX);
+        self.counters.events.add("asked_early", early);
     }
 
     /// The one refusal that a message gets of which nobody's copy may go, or not without everybody's.
