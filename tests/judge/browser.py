@@ -40,6 +40,10 @@ HOME = "http://mail.invalid/"
 # Seconds: nothing new may be requested for so long before a page counts as loaded; and what nobody waits longer than.
 QUIET = 0.03
 PATIENCE = 20
+# Seconds: a request that has no end by then (a stream) is waited for no longer.
+ENDLESS = 2
+# Style and layout of the whole document, now.
+BARRIER = "document.documentElement ? document.documentElement.offsetHeight : 0"
 # CSS pixels: a page is looked at down to here.
 TALLEST = 4000
 # Octets: a longer message of the protocol than this is a bug of ours or Chromium's.
@@ -282,8 +286,8 @@ class Page:
         connection.call("Emulation.setFocusEmulationEnabled", {"enabled": True}, self.session)
 
     def _clear(self):
-        self.loaded, self.last = False, time.monotonic()
-        self.requests, self.initiators, self.errors = [], {}, []
+        self.served, self.loaded, self.last = False, False, time.monotonic()
+        self.requests, self.initiators, self.errors, self.pending = [], {}, [], {}
 
     def _watch(self, session):
         """Sees to it that nothing of this target is requested unseen; the same for frames and workers in processes of their own."""
@@ -304,10 +308,14 @@ class Page:
         elif method == "Page.javascriptDialogOpening":
             self.connection.send("Page.handleJavaScriptDialog", {"accept": False}, session)
         with self.changed:
-            if method == "Page.loadEventFired":
+            if method == "Page.loadEventFired" and self.served:
                 self.loaded, self.last = True, time.monotonic()
             elif method == "Network.requestWillBeSent":
                 self.initiators[params["requestId"]] = params["initiator"]["type"]
+                if re.match("https?:", params["request"]["url"], re.I):
+                    self.pending[params["requestId"]] = time.monotonic()
+            elif method in ("Network.loadingFinished", "Network.loadingFailed"):
+                self.pending.pop(params["requestId"], None)
             elif method == "Inspector.targetCrashed":
                 self.crashed = "the page crashed"
             elif method == "Runtime.exceptionThrown":
@@ -320,6 +328,7 @@ class Page:
         url = params["request"]["url"] + params["request"].get("urlFragment", "")
         kind = params["resourceType"]
         if url == self.home and kind == "Document":
+            self.served = True
             status, content, body = 200, "text/html; charset=utf-8", self.html
         else:
             frame_of_page = kind == "Document" and params.get("frameId") == self.frame
@@ -352,6 +361,8 @@ class Page:
         return getattr(self, "_frame", None)
 
     def render(self, html, options, answers, screenshot=True):
+        # The document before goes first: at other options it would load other things, and they would stand in our log.
+        self.connection.call("Page.navigate", {"url": "about:blank"}, self.session)
         if options != self.options:
             self._set(options)
         with self.changed:
@@ -380,18 +391,32 @@ class Page:
         return Report([r for r in requests if not bare(r.url).startswith(bare(HOME))], picture, errors)
 
     def _settle(self):
+        """Waits until the document is there and asks for nothing more.
+
+        What it does ask for is announced by its own process in order, before the answer to `BARRIER`; so on a busy
+        machine nothing is missed that was begun before, and what was begun is waited for.
+        """
+        self._wait(lambda: self.loaded)
+        known = -1
+        while known != len(self.initiators):
+            known = len(self.initiators)
+            self._wait(self._quiet)
+            self._evaluate(BARRIER)
+            self._wait(self._quiet)
+
+    def _quiet(self):
+        now = time.monotonic()
+        return now - self.last > QUIET and all(now - begun > ENDLESS for begun in self.pending.values())
+
+    def _wait(self, fulfilled):
         until = time.monotonic() + PATIENCE
         with self.changed:
-            while True:
-                now = time.monotonic()
+            while not fulfilled():
                 if self.crashed or self.connection.lost:
                     raise BrowserFailure(self.crashed or self.connection.lost)
-                rest = self.last + QUIET - now
-                if self.loaded and rest <= 0:
-                    return
-                if now > until:
+                if time.monotonic() > until:
                     raise BrowserFailure(f"the page did not finish within {PATIENCE} s")
-                self.changed.wait(rest if self.loaded else 1)
+                self.changed.wait(QUIET / 2)
 
     def _evaluate(self, expression):
         said = self.connection.call("Runtime.evaluate", {"expression": expression, "returnByValue": True}, self.session)

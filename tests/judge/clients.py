@@ -166,14 +166,10 @@ def open_conditionals(html):
 
 def word(html):
     html = open_conditionals(html)
-    html = re.sub(r"<\?xml[^>]*>", "", html)
+    html = vml(re.sub(r"<\?xml[^>]*>", "", html))
 
     def change(tag):
         name = tag.name
-        if name in ("v:image", "v:imagedata"):
-            return f"<img {size_of(tag)} src=\"{source(tag, tag.get('src'))}\">" if tag.get("src") else None
-        if name == "v:fill" and tag.get("src"):
-            return f'<img alt="" width="16" height="16" src="{source(tag, tag.get("src"))}">'
         if name in ("img", "image", "input") and (name != "input" or tag.get("type").lower() == "image"):
             more = "".join(f'<img alt="" hidden src="{tag.get(a)}">' for a in ("lowsrc", "dynsrc") if tag.get(a))
             src = source(tag, tag.get("src"))
@@ -187,9 +183,31 @@ def word(html):
     return each_tag(html, change)
 
 
-def size_of(tag):
-    """The style of a VML shape: points and pixels of its width and height."""
-    return f'style="{tag.get("style")}"' if tag.get("style") else 'width="16" height="16"'
+SHAPES = ("v:rect", "v:roundrect", "v:oval", "v:shape", "v:image", "v:background")
+
+
+def vml(html):
+    """Shapes as boxes of their size, which stay without a picture; the picture is their background, be it theirs or a fill's."""
+    shape = re.compile(r"<(v:(?:rect|roundrect|oval|shape|image|background))\b", re.I)
+
+    def box(match):
+        tag = Tag(match)
+        if tag.closing:
+            return "</div>" if tag.name in (*SHAPES, "v:textbox") else match[0]
+        if tag.name == "v:textbox":
+            return "<div>"
+        if tag.name not in SHAPES:
+            return match[0]
+        following = shape.split(match.string[match.end() :], maxsplit=1)[0]
+        inside = [Tag(found) for found in TAG.finditer(following)]
+        own = [inner.get("src") for inner in inside if inner.name in ("v:fill", "v:imagedata") and inner.get("src")]
+        pictures = [picture for picture in [tag.get("src"), *own] if picture and not is_data(picture)]
+        drawn = ",".join(f"url('{picture}')" for picture in pictures).replace('"', "%22")
+        style = ";".join(part for part in (tag.get("style"), f"background-image:{drawn}" if drawn else "") if part)
+        closed = tag.raw.rstrip().endswith("/")
+        return f'<div style="{style}">' + ("</div>" if closed else "")
+
+    return TAG.sub(box, html)
 
 
 def source(tag, src):

@@ -12,6 +12,7 @@ widths, densities and media (`browser.py`). Judged:
     found       no request of the stripped document is to a tracker's address, in no variation (addresses are compared without scheme)
     lost        every `content` address that the original requests is requested by the stripped one too
     new load    the stripped document requests nothing that the original does not
+    undeclared  said, not counted: a benign case that requests what it does not list as content
     moved       the screenshots are equal, pixel for pixel; trackers are answered with a transparent 1x1 GIF, content with a colour
                 made from its address. An individual picture that the relay blanked is compared with itself transparent; one whose parameter it dropped, by
                 path. In the gmail and word models the place of a blanked picture may show its `alt`: there only the page's size counts
@@ -194,6 +195,7 @@ class Judged:
     requested: bool = True
     complaints: list = field(default_factory=list)
     evidence: str = ""
+    undeclared: list = field(default_factory=list)
 
     @property
     def failed(self):
@@ -295,13 +297,15 @@ class Judge:
         """Whether the original requests what the case says it does, in some variation."""
         answers = self._answers(one.case, trackers)
         wanted = set(trackers) | set(contents)
-        tried = set()
+        tried, seen = set(), set()
         for model, options in [*variations, *self.everything(one.case)]:
-            if not wanted:
+            if tried and not wanted:
                 break
             if (model, options) not in tried:
                 tried.add((model, options))
-                wanted -= {bare(url) for url in self.render(clients.show(model, original), options, answers).urls()}
+                seen |= {bare(url) for url in self.render(clients.show(model, original), options, answers).urls()}
+                wanted -= seen
+        one.undeclared = sorted(seen - trackers - contents)
         if wanted:
             one.state = "not requested"
             one.requested = not trackers & wanted
@@ -430,6 +434,8 @@ def account(judged, expected, prefixes):
     passed = failed = skipped = 0
     for one in judged:
         what = "; ".join([one.state, *one.complaints[:4]]) + (f" (evidence: {one.evidence})" if one.evidence else "")
+        if one.undeclared and one.case.benign:
+            print(f"undeclared {one.name}: requests also {', '.join(one.undeclared)}")
         if one.state == "not requested":
             print(f"not requested {one.name}: {one.evidence}")
             skipped += 1
