@@ -10,8 +10,8 @@ No request leaves the machine, by four walls that do not rest on one another:
 
 The log holds what was paused there. What a mail client would do and the Fetch domain cannot see is read from the finished
 document instead and has a type that begins `hint:`: DNS look-ups and connections ahead of time (`link rel=dns-prefetch`,
-`preconnect`), icons, manifests, `prerender` and `meta refresh`, whose delay nobody waits for. `data:`, `blob:`, `about:` and `cid:`
-are no requests.
+`preconnect`), icons, manifests, `prerender` and `meta refresh`, whose delay nobody waits for. Only http, https and ftp are
+requests: `data:`, `blob:`, `about:`, `cid:` and what nobody knows fetch nothing.
 
 The document stands at http://mail.invalid/, plain http as in a mail client that has no mixed content: an https page would
 have its http images changed to https or refused. Relative addresses lead to mail.invalid, which is nobody's server.
@@ -37,6 +37,8 @@ import zlib
 from dataclasses import dataclass, field
 
 HOME = "http://mail.invalid/"
+# What a page shows between two documents; of the same site, so that it stays in the same process with the same settings.
+EMPTY = HOME + "empty"
 # Seconds: nothing new may be requested for so long before a page counts as loaded; and what nobody waits longer than.
 QUIET = 0.03
 PATIENCE = 20
@@ -44,7 +46,8 @@ PATIENCE = 20
 ENDLESS = 2
 # Style and layout of the whole document, now.
 BARRIER = "document.documentElement ? document.documentElement.offsetHeight : 0"
-# CSS pixels: a page is looked at down to here.
+# CSS pixels: the height of the window, and how tall it is made for a document that is taller.
+WINDOW = 800
 TALLEST = 4000
 # Octets: a longer message of the protocol than this is a bug of ours or Chromium's.
 LONGEST = 256 * 1024 * 1024
@@ -275,7 +278,7 @@ class Page:
     def __init__(self, connection):
         self.connection, self.changed = connection, threading.Condition()
         self.html, self.home, self.answers, self.options = b"", HOME, Answers(), None
-        self.serial, self.crashed = 0, None
+        self.serial, self.height, self.crashed, self.frame = 0, WINDOW, None, None
         self._clear()
         target = connection.call("Target.createTarget", {"url": "about:blank", "newWindow": True})["targetId"]
         self.session = connection.call("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
@@ -284,6 +287,8 @@ class Page:
             connection.call(f"{domain}.enable", None, self.session)
         # As if it were in front: Chromium puts media off in a page that nobody sees.
         connection.call("Emulation.setFocusEmulationEnabled", {"enabled": True}, self.session)
+        self.frame = connection.call("Page.getFrameTree", None, self.session)["frameTree"]["frame"]["id"]
+        connection.call("Page.navigate", {"url": EMPTY}, self.session)
 
     def _clear(self):
         self.served, self.loaded, self.last = False, False, time.monotonic()
@@ -330,11 +335,13 @@ class Page:
         if url == self.home and kind == "Document":
             self.served = True
             status, content, body = 200, "text/html; charset=utf-8", self.html
+        elif url.startswith(HOME) and kind == "Document":
+            status, content, body = 200, "text/html", b""
         else:
             frame_of_page = kind == "Document" and params.get("frameId") == self.frame
             # A document that leaves for somewhere else stays where it is: 204 ends the navigation.
             status, content, body = (204, "text/plain", b"") if frame_of_page else self.answers.answer(url, kind)
-            if not re.match(r"(data|blob|about|cid|chrome[a-z-]*):", url, re.I):
+            if re.match(r"(https?|ftp):", url, re.I):
                 with self.changed:
                     self.requests.append((url, kind, params.get("networkId")))
                     self.last = time.monotonic()
@@ -350,27 +357,20 @@ class Page:
     def _set(self, options):
         send = lambda method, params: self.connection.send(method, params, self.session)  # noqa: E731
         features = [{"name": "prefers-color-scheme", "value": "dark" if options.dark else "light"}]
-        size = {"width": options.width, "height": 800, "deviceScaleFactor": options.dpr, "mobile": False}
-        send("Emulation.setDeviceMetricsOverride", size)
+        self._tall(options, 0)
         send("Emulation.setEmulatedMedia", {"media": "print" if options.print else "screen", "features": features})
         send("Emulation.setScriptExecutionDisabled", {"value": not options.scripts})
         self.options = options
 
-    @property
-    def frame(self):
-        return getattr(self, "_frame", None)
-
     def render(self, html, options, answers, screenshot=True):
         # The document before goes first: at other options it would load other things, and they would stand in our log.
-        self.connection.call("Page.navigate", {"url": "about:blank"}, self.session)
-        if options != self.options:
+        self.connection.call("Page.navigate", {"url": EMPTY}, self.session)
+        if options != self.options or self.height != WINDOW:
             self._set(options)
         with self.changed:
             self._clear()
             self.serial += 1
             self.html, self.answers, self.home = html.encode("utf-8", "surrogatepass"), answers, f"{HOME}{self.serial}"
-        if self.frame is None:
-            self._frame = self.connection.call("Page.getFrameTree", None, self.session)["frameTree"]["frame"]["id"]
         self.connection.call("Page.navigate", {"url": self.home}, self.session)
         self._settle()
         if options.hover:
@@ -439,10 +439,18 @@ class Page:
             self.last = time.monotonic()
         self.connection.call("Page.getLayoutMetrics", None, self.session)
 
+    def _tall(self, options, height):
+        """Makes the window so tall that all of the document is seen; not by captureBeyondViewport, which lays it out anew, narrower."""
+        self.height = min(max(int(height), WINDOW), TALLEST)
+        size = {"width": options.width, "height": self.height, "deviceScaleFactor": options.dpr, "mobile": False}
+        self.connection.send("Emulation.setDeviceMetricsOverride", size, self.session)
+
     def _screenshot(self, options):
-        size = self.connection.call("Page.getLayoutMetrics", None, self.session)["cssContentSize"]
-        clip = {"x": 0, "y": 0, "scale": 1, "width": max(size["width"], 1), "height": min(max(size["height"], 1), TALLEST)}
-        asked = {"format": "png", "optimizeForSpeed": True, "captureBeyondViewport": True, "clip": clip}
+        height = self.connection.call("Page.getLayoutMetrics", None, self.session)["cssContentSize"]["height"]
+        if height > self.height:
+            self._tall(options, height)
+            self._settle()
+        asked = {"format": "png", "optimizeForSpeed": True}
         return base64.b64decode(self.connection.call("Page.captureScreenshot", asked, self.session)["data"])
 
 

@@ -208,11 +208,14 @@ INDIVIDUAL_REPORT = "individual_content(report)"
 
 
 class Judge:
-    def __init__(self, browser, strip, quick=False, pictures=None):
-        self.browser, self.strip, self.quick, self.pictures = browser, strip, quick, pictures
-        self.renders, self.seen, self.lock = 0, {}, threading.Lock()
+    """`seen`: reports of originals that are known already, to be added to; without it each is forgotten with its case."""
 
-    def render(self, shown, options, answers):
+    def __init__(self, browser, strip, quick=False, pictures=None, seen=None):
+        self.browser, self.strip, self.quick, self.pictures = browser, strip, quick, pictures
+        self.forgets, self.seen = seen is None, {} if seen is None else seen
+        self.renders, self.lock = 0, threading.Lock()
+
+    def render(self, shown, options, answers, original=True):
         key = (shown, options, answers)
         with self.lock:
             if key in self.seen:
@@ -220,7 +223,8 @@ class Judge:
         report = self.browser.render(shown, options, answers)
         with self.lock:
             self.renders += 1
-            self.seen[key] = report
+            if original:
+                self.seen[key] = report
         return report
 
     def variations(self, case):
@@ -251,12 +255,12 @@ class Judge:
                 one.complaints.append(f"{type(why).__name__}: {why}")
             if one.failed or self.quick or one.state == "not requested":
                 break
-        with self.lock:
-            self.seen = {key: report for key, report in self.seen.items() if key[0] not in self._own(case)}
+        if self.forgets:
+            own = {clients.show(model, case_files.lines(case.html).replace("\r\n", "\n")) for model in case.clients}
+            with self.lock:
+                for key in [key for key in self.seen if key[0] in own]:
+                    del self.seen[key]
         return judged
-
-    def _own(self, case):
-        return {clients.show(model, case_files.lines(case.html).replace("\r\n", "\n")) for model in case.clients}
 
     def _judge(self, one, first):
         case = one.case
@@ -323,7 +327,7 @@ class Judge:
         case, where = one.case, f"in {model} {options}"
         answers = self._answers(case, trackers)
         was = self.render(clients.show(model, original), options, answers)
-        now = self.render(clients.show(model, after), options, answers)
+        now = self.render(clients.show(model, after), options, answers, original=False)
         were, are = {bare(url) for url in was.urls()}, {bare(url) for url in now.urls()}
         if case.verdict == INDIVIDUAL_REPORT:
             one.state = "found" if explanation.findings else "missed"
@@ -337,13 +341,13 @@ class Judge:
             one.complaints.append(f"new load: {url} {where}")
         if case.verdict == "individual_content(deidentify)" and trackers & were and not trackers & are and not reduced:
             one.complaints.append(f"lost: the picture is not requested in any form {where}")
-        if one.state == "missed" or self._same(case, was, now, answers):
+        if was.picture == now.picture or any(complaint.startswith("moved") for complaint in one.complaints):
             return
         blanked = case.verdict.startswith(INDIVIDUAL) and not reduced
         if blanked:
             answers = Answers(clear=trackers, without_query=True)
             was = self.render(clients.show(model, original), options, answers)
-            if self._same(case, was, now, answers) or (model != "browser" and size(was.png) == size(now.png)):
+            if was.picture == now.picture or (model != "browser" and size(was.png) == size(now.png)):
                 return
         # Once more, in case the machine and not the message moved it.
         was = self.browser.render(clients.show(model, original), options, answers)
@@ -352,9 +356,6 @@ class Judge:
         if moved:
             one.complaints.append(f"moved: {moved} {where}")
             self._keep(case, f"{model} {options}", was, now)
-
-    def _same(self, case, was, now, answers):
-        return was.picture == now.picture
 
     def _keep(self, case, variation, was, now):
         if self.pictures:
@@ -459,10 +460,11 @@ def account(judged, expected, prefixes):
     return passed, failed, skipped
 
 
-def run(binary, cases, *, expected, quick=False, pages=3, pictures=None, tables=True, scores=False, whole=True):
+def run(binary, cases, browser, *, expected, quick=False, pages=3, pictures=None, tables=True, scores=False, whole=True, seen=None):
+    """Judges `cases` and prints what came out: (every `Judged`, (passed, failed, skipped))."""
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="pixelgate-judge-") as work, Browser() as browser:
-        judge = Judge(browser, Strip(binary, work), quick, pictures)
+    with tempfile.TemporaryDirectory(prefix="pixelgate-judge-") as work:
+        judge = Judge(browser, Strip(binary, work), quick, pictures, seen)
         with ThreadPoolExecutor(pages) as pool:
             judged = [one for some in pool.map(judge.judge, cases) for one in some]
         version, renders = browser.version, judge.renders
@@ -509,16 +511,18 @@ def main():
         return 64
     if arguments.pictures:
         os.makedirs(arguments.pictures, exist_ok=True)
-    _, (_, failed, _) = run(
-        arguments.binary,
-        cases,
-        expected=expectations(arguments.expected),
-        quick=arguments.quick,
-        pages=arguments.pages,
-        pictures=arguments.pictures,
-        scores=arguments.score,
-        whole=not arguments.only and not arguments.quick,
-    )
+    with Browser() as browser:
+        _, (_, failed, _) = run(
+            arguments.binary,
+            cases,
+            browser,
+            expected=expectations(arguments.expected),
+            quick=arguments.quick,
+            pages=arguments.pages,
+            pictures=arguments.pictures,
+            scores=arguments.score,
+            whole=not arguments.only and not arguments.quick,
+        )
     return 1 if failed else 0
 
 
