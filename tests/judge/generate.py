@@ -166,7 +166,6 @@ HIDING = {
     "false-attribute": '<img src="{u}" width="600" height="300" alt="" style="width:1px!important;height:1px!important">',
     "unsized": '<img src="{u}" alt="">',
 }
-ALWAYS_TINY = ("1x1", "0x0", "1x1-css", "3x2", "class-tiny", "class-over-attribute", "false-attribute")
 
 # --- vectors: other ways to load. {u} as it stands in a double-quoted attribute, {c} as it stands in CSS ----------------------
 
@@ -281,8 +280,7 @@ VECTORS = {
     "backslashes-in-url": ("1x1", '<img src="{s}" width="1" height="1" alt="">'),
 }
 WORD_ONLY = ("bgsound", "lowsrc", "dynsrc", "mso-img", "mso-version", "vml-image", "vml-fill", "vml-imagedata")
-# What may not fall on an evidence that says nothing about a thing of that kind: these need one that stands by itself.
-STRONG = ("endpoint", "address", "address-md5", "recurring", "address-sha256")
+STRONG = ("address", "address-md5", "recurring", "address-sha256")
 
 
 def escaped(url):
@@ -356,23 +354,23 @@ def trackers():
     for number, (hiding, snippet) in enumerate(HIDING.items()):
         for step in (0, 3, 6):
             evidence = evidences[(number + step) % len(evidences)]
-            if hiding == "unsized" and not evidence.startswith(("endpoint", "address")):
+            if hiding == "unsized":
+                # It may be visible: only a known endpoint says that it is a tracker and no picture.
                 evidence = "endpoint"
+                if step:
+                    continue
             client = ("browser", "browser gmail", "browser word")[(number + step) % 3]
             yield tracker(f"img-{hiding}-{evidence}", "img", hiding, evidence, snippet, client=client)
+    # Other ways to load: each with a known endpoint, and with one of the other kinds of evidence that stand by themselves.
     for number, (vector, (hiding, snippet)) in enumerate(VECTORS.items()):
-        evidence = STRONG[number % len(STRONG)]
         client = "word" if vector in WORD_ONLY else "amp" if vector.startswith("amp-") else "browser"
-        more = {}
         if vector in ("dns-prefetch", "preconnect"):
             # The host is all there is: it carries the person.
             host = f"https://{hashlib.md5(WHO.encode()).hexdigest()}.t.shop.example"
             yield tracker(f"{vector}-address-md5", vector, hiding, "address-md5", snippet.replace("{h}", host), client=client, address=host + "/")
             continue
-        if vector == "base-href":
-            # Every other address in the letter is absolute.
-            more = {"note": "the image's address is relative"}
-        yield tracker(f"{vector}-{evidence}", vector, hiding, evidence, snippet, client=client, **more)
+        for evidence in ("endpoint", STRONG[number % len(STRONG)]):
+            yield tracker(f"{vector}-{evidence}", vector, hiding, evidence, snippet, client=client)
     yield from individual()
 
 
@@ -385,6 +383,7 @@ def individual():
         "deidentify-md5": ("individual_content(deidentify)", f"{product}?w=300&e={md5}", "marketing"),
         "deidentify-address": ("individual_content(deidentify)", f"{product}?email={quote(WHO)}&w=300", "marketing"),
         "deidentify-prospecting": ("individual_content(deidentify)", f"{product}?h={sha}", "prospecting"),
+        "deidentify-unsized": ("individual_content(deidentify)", f"{product}?e={md5}", "marketing"),
         "blank-path": ("individual_content(blank)", f"https://live.shop.example/{md5}/blanket-300x200.jpg", "marketing"),
         "blank-signed": ("individual_content(blank)", f"{product}?e={md5}&Expires=1790000000&Signature={opaque('s', 40)}&Key-Pair-Id=K1", "marketing"),
         "report-ticket": ("individual_content(report)", f"https://tickets.shop.example/qr/{sha}-300x200.png", "requested"),
@@ -397,7 +396,7 @@ def individual():
         keys |= {"tracker": url, "content": HEADER}
         if verdict in ("unknown_cold", "individual_content(report)"):
             keys["unchanged"] = "yes"
-        yield f"individual-{name}", written({**keys, "computed": "yes"}, letter(name, picture.format(u=escaped(url))))
+        yield f"individual-{name}", written({**keys, "computed": "yes"}, letter(name, picture.format(u=escaped(url)).replace(' width="300" height="200"', "" if "unsized" in name else ' width="300" height="200"')))
 
 
 # --- benign ----------------------------------------------------------------------------------------------------------

@@ -471,7 +471,7 @@ def run(binary, cases, browser, *, expected, quick=False, pages=3, pictures=None
     prefixes = {case.name.rpartition("/")[0] + "/" for case in cases} if whole else set()
     counted = account(judged, expected, prefixes)
     if tables:
-        for key in ("vector", "hiding"):
+        for key in ("vector", "hiding", "evidence"):
             print("\n" + "\n".join(table(judged, key)))
         print("\n" + "\n".join(envelopes(judged)))
     if scores:
