@@ -355,11 +355,12 @@ class Page:
         self.connection.send("Fetch.fulfillRequest", answer, session)
 
     def _set(self, options):
-        send = lambda method, params: self.connection.send(method, params, self.session)  # noqa: E731
+        """Each is awaited: a document that is on its way already may be parsed by the settings of the one before."""
         features = [{"name": "prefers-color-scheme", "value": "dark" if options.dark else "light"}]
         self._tall(options, 0)
-        send("Emulation.setEmulatedMedia", {"media": "print" if options.print else "screen", "features": features})
-        send("Emulation.setScriptExecutionDisabled", {"value": not options.scripts})
+        media = {"media": "print" if options.print else "screen", "features": features}
+        self.connection.call("Emulation.setEmulatedMedia", media, self.session)
+        self.connection.call("Emulation.setScriptExecutionDisabled", {"value": not options.scripts}, self.session)
         self.options = options
 
     def render(self, html, options, answers, screenshot=True):
@@ -376,7 +377,7 @@ class Page:
         if options.hover:
             self._hover()
             self._settle()
-        hints = self._evaluate(HINTS)
+        hints = self.evaluate(HINTS)
         picture = b""
         for _ in range(5):
             before = len(self.requests)
@@ -401,7 +402,7 @@ class Page:
         while known != len(self.initiators):
             known = len(self.initiators)
             self._wait(self._quiet)
-            self._evaluate(BARRIER)
+            self.evaluate(BARRIER)
             self._wait(self._quiet)
 
     def _quiet(self):
@@ -418,7 +419,7 @@ class Page:
                     raise BrowserFailure(f"the page did not finish within {PATIENCE} s")
                 self.changed.wait(QUIET / 2)
 
-    def _evaluate(self, expression):
+    def evaluate(self, expression):
         said = self.connection.call("Runtime.evaluate", {"expression": expression, "returnByValue": True}, self.session)
         if "exceptionDetails" in said:
             raise BrowserFailure(f"the page could not be read: {said['exceptionDetails'].get('text')}")
@@ -443,7 +444,7 @@ class Page:
         """Makes the window so tall that all of the document is seen; not by captureBeyondViewport, which lays it out anew, narrower."""
         self.height = min(max(int(height), WINDOW), TALLEST)
         size = {"width": options.width, "height": self.height, "deviceScaleFactor": options.dpr, "mobile": False}
-        self.connection.send("Emulation.setDeviceMetricsOverride", size, self.session)
+        self.connection.call("Emulation.setDeviceMetricsOverride", size, self.session)
 
     def _screenshot(self, options):
         height = self.connection.call("Page.getLayoutMetrics", None, self.session)["cssContentSize"]["height"]
@@ -478,8 +479,7 @@ class Browser:
         if not path:
             raise BrowserFailure("Chromium is not installed")
         self.directory = tempfile.mkdtemp(prefix="pixelgate-judge-")
-        self.pages, self.free = 0, []
-        self.lock = threading.Lock()
+        self.free, self.lock = [], threading.Lock()
         ours_out, ours_in = self._start(without_network([path, *FLAGS, f"--user-data-dir={self.directory}/profile"]))
         self.connection = Connection(ours_out, ours_in)
         try:
@@ -505,29 +505,32 @@ class Browser:
         self.pid = os.posix_spawn(command_path, command, environment, file_actions=actions, setpgroup=0)
         for descriptor in (theirs_in, theirs_out, null):
             os.close(descriptor)
-        self.pipes = (ours_out, ours_in)
         return ours_out, ours_in
 
     def render(self, html, options=None, answers=None, screenshot=True):
-        """Shows `html`, a str, and reports. Raises `BrowserFailure`; the page it happened in is not used again."""
+        """Shows `html`, a str, and reports. A page that fails is left alone and another gets one more try; then `BrowserFailure`."""
+        for attempt in (1, 2):
+            try:
+                return self._with_page(lambda page: page.render(html, options or Options(), answers or Answers(), screenshot))
+            except BrowserFailure:
+                if attempt == 2 or self.connection.lost:
+                    raise
+        raise AssertionError("not reached")
+
+    def _with_page(self, use):
+        """What `use` gives back, of a page that nobody else has now. The page is free again only where that went well."""
         with self.lock:
             page = self.free.pop() if self.free else None
         page = page or Page(self.connection)
-        report = page.render(html, options or Options(), answers or Answers(), screenshot)
+        found = use(page)
         with self.lock:
             self.free.append(page)
-        return report
+        return found
 
     def canonical(self, urls):
         """The addresses as Chromium writes them."""
-        with self.lock:
-            page = self.free.pop() if self.free else None
-        page = page or Page(self.connection)
-        expression = f"JSON.stringify({json.dumps(list(urls))}.map(u => {{ try {{ return new URL(u, '{HOME}').href }} catch (_) {{ return u }} }}))"
-        written = json.loads(page._evaluate(expression))
-        with self.lock:
-            self.free.append(page)
-        return written
+        each = f"u => {{ try {{ return new URL(u, '{HOME}').href }} catch (_) {{ return u }} }}"
+        return json.loads(self._with_page(lambda page: page.evaluate(f"JSON.stringify({json.dumps(list(urls))}.map({each}))")))
 
     def close(self):
         try:

@@ -98,8 +98,11 @@ def parse(name, text):
     return case
 
 
-def read(directories):
-    """Every case in these directories, by name. The name is the file's, with two directories before it."""
+def read(directories, broken=None):
+    """Every case in these directories, by name. The name is the file's, with two directories before it.
+
+    A file that breaks the format: its `CaseError` goes into the list `broken`, or is raised where there is none.
+    """
     found = []
     for directory in directories:
         for place, _, files in os.walk(directory):
@@ -110,7 +113,13 @@ def read(directories):
                 parts = os.path.abspath(path).split(os.sep)[-3:]
                 parts[-1] = os.path.splitext(parts[-1])[0]
                 with open(path, encoding="utf-8", newline="") as case:
-                    found.append(parse("/".join(parts), case.read().replace("\r\n", "\n")))
+                    text = case.read().replace("\r\n", "\n")
+                try:
+                    found.append(parse("/".join(parts), text))
+                except CaseError as why:
+                    if broken is None:
+                        raise
+                    broken.append(why)
     return sorted(found, key=lambda case: case.name)
 
 

@@ -215,12 +215,12 @@ class Judge:
         self.forgets, self.seen = seen is None, {} if seen is None else seen
         self.renders, self.lock = 0, threading.Lock()
 
-    def render(self, shown, options, answers, original=True):
-        key = (shown, options, answers)
+    def render(self, shown, options, answers, original=True, drawn=True):
+        key = (shown, options, answers, drawn)
         with self.lock:
             if key in self.seen:
                 return self.seen[key]
-        report = self.browser.render(shown, options, answers)
+        report = self.browser.render(shown, options, answers, drawn)
         with self.lock:
             self.renders += 1
             if original:
@@ -268,16 +268,24 @@ class Judge:
         original = case_files.html_of(octets, one.envelope)
         trackers, contents = self.addresses(case)
         variations = self.variations(case) if first else self.variations(case)[:1]
-        if first and not self._truth(one, original, trackers, contents, variations):
+        failure = stripped = after = None
+        try:
+            stripped, explanation, said = self.strip(case, octets)
+            after = case_files.html_of(stripped, one.envelope) if stripped is not None else None
+        except (RuntimeError, subprocess.TimeoutExpired) as why:
+            failure = why
+        # Only what was changed can look otherwise: the rest is not drawn.
+        drawn = after is not None and after != original
+        if first and not self._truth(one, original, trackers, contents, variations, drawn):
             return
-        stripped, explanation, said = self.strip(case, octets)
+        if failure:
+            raise failure
         if stripped is None:
             one.state = "refused"
             one.complaints.append(said[:200])
             return
         one.evidence = "; ".join(sorted({",".join(f.get("evidence") or ()) for f in explanation.findings}))
         self._octets(one, octets, stripped, explanation)
-        after = case_files.html_of(stripped, one.envelope)
         if case.trackers:
             one.state = "found"
         if after == original:
@@ -297,7 +305,7 @@ class Judge:
             return Answers(without_query=True)
         return Answers(blank=trackers)
 
-    def _truth(self, one, original, trackers, contents, variations):
+    def _truth(self, one, original, trackers, contents, variations, drawn):
         """Whether the original requests what the case says it does, in some variation."""
         answers = self._answers(one.case, trackers)
         wanted = set(trackers) | set(contents)
@@ -307,7 +315,8 @@ class Judge:
                 break
             if (model, options) not in tried:
                 tried.add((model, options))
-                seen |= {bare(url) for url in self.render(clients.show(model, original), options, answers).urls()}
+                report = self.render(clients.show(model, original), options, answers, drawn=drawn)
+                seen |= {bare(url) for url in report.urls()}
                 wanted -= seen
         one.undeclared = sorted(seen - trackers - contents)
         if wanted:
@@ -460,7 +469,7 @@ def account(judged, expected, prefixes):
     return passed, failed, skipped
 
 
-def run(binary, cases, browser, *, expected, quick=False, pages=3, pictures=None, tables=True, scores=False, whole=True, seen=None):
+def run(binary, cases, browser, *, expected, quick=False, pages=3, pictures=None, tables=True, scores=False, whole=True, seen=None, broken=()):
     """Judges `cases` and prints what came out: (every `Judged`, (passed, failed, skipped))."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pixelgate-judge-") as work:
@@ -470,6 +479,9 @@ def run(binary, cases, browser, *, expected, quick=False, pages=3, pictures=None
         version, renders = browser.version, judge.renders
     prefixes = {case.name.rpartition("/")[0] + "/" for case in cases} if whole else set()
     counted = account(judged, expected, prefixes)
+    for why in broken:
+        print(f"FAIL {why}")
+    counted = (counted[0], counted[1] + len(broken), counted[2])
     if tables:
         for key in ("vector", "hiding", "evidence"):
             print("\n" + "\n".join(table(judged, key)))
@@ -504,7 +516,8 @@ def main():
     if not program():
         print("the judge needs Chromium (Debian: chromium)", file=sys.stderr)
         return 69
-    cases = case_files.read(arguments.cases or [os.path.join(HERE, "cases")])
+    broken = []
+    cases = case_files.read(arguments.cases or [os.path.join(HERE, "cases")], broken)
     cases = [case for case in cases if not arguments.only or arguments.only in case.name]
     if not cases:
         print("no cases", file=sys.stderr)
@@ -522,6 +535,7 @@ def main():
             pictures=arguments.pictures,
             scores=arguments.score,
             whole=not arguments.only and not arguments.quick,
+            broken=broken,
         )
     return 1 if failed else 0
 

@@ -327,6 +327,16 @@ class TheCases(unittest.TestCase):
         for text in ("vector: img\n<p>", "vektor: img\n\n<p>", "vector: a\nvector: b\n\n", "client: lynx\n\n", "verdict: maybe\n\n"):
             self.assertRaises(cases.CaseError, cases.parse, "a/b/c", text)
 
+    def test_a_broken_file_does_not_stop_the_others(self):
+        with tempfile.TemporaryDirectory() as place:
+            for name, text in (("a.case", "vector: img\n\n<p>"), ("b.case", "no blank line")):
+                with open(os.path.join(place, name), "w", encoding="utf-8") as case:
+                    case.write(text)
+            broken = []
+            self.assertEqual(len(cases.read([place], broken)), 1)
+            self.assertEqual(len(broken), 1)
+            self.assertRaises(cases.CaseError, cases.read, [place])
+
     def test_the_computed_corpus_is_what_the_generator_writes(self):
         ran = subprocess.run([sys.executable, os.path.join(HERE, "generate.py"), "--check"], capture_output=True, check=False)
         self.assertEqual((ran.returncode, ran.stdout), (0, b""))
