@@ -366,6 +366,12 @@ class Page:
     def render(self, html, options, answers, screenshot=True):
         # The document before goes first: at other options it would load other things, and they would stand in our log.
         self.connection.call("Page.navigate", {"url": EMPTY}, self.session)
+        # The answer may come before the old document has gone.
+        until = time.monotonic() + PATIENCE
+        while self.evaluate("location.href") != EMPTY:
+            if time.monotonic() > until:
+                raise BrowserFailure(f"the document before did not go within {PATIENCE} s")
+            time.sleep(QUIET / 10)
         if options != self.options or self.height != WINDOW:
             self._set(options)
         with self.changed:
