@@ -6,7 +6,7 @@
 
 mod doors;
 mod listener;
-mod proxy;
+pub mod proxy;
 mod tls;
 
 use std::collections::BTreeMap;
