@@ -88,7 +88,12 @@ fn promises_hold_over_random_faults() {
                     let run = run(seed);
                     counts.lock().unwrap().add(run.counts);
                     if !run.violations.is_empty() {
-                        failures.lock().unwrap().push((seed, run.violations));
+                        let mut failures = failures.lock().unwrap();
+                        // What happened in one of them: the same seed may take another way the next time.
+                        if failures.is_empty() {
+                            println!("seed {seed}\n{}", run.trace.join("\n"));
+                        }
+                        failures.push((seed, run.violations));
                     }
                 }
             });

@@ -48,6 +48,8 @@ pub(crate) struct Model {
     pub(crate) dead: BTreeSet<(usize, String)>,
     /// How often a relay ended with this copy in its hands.
     pub(crate) killed_over: BTreeMap<(usize, String), usize>,
+    /// What was neither owed nor written ahead as owed when a life ended: it is over, whatever its client was told.
+    over: BTreeSet<(usize, String)>,
     /// How many lives of the relay are over.
     dead_lives: usize,
     /// What contradicts a promise, as it was seen.
@@ -167,8 +169,18 @@ impl Model {
             .filter(move |copy| copy.number == number && copy.rcpt == rcpt)
     }
 
-    /// A relay was killed or stopped. `owed` is what its spool still says of copies.
-    pub(crate) fn ended(&mut self, life: usize, owed: &BTreeSet<(usize, String)>) {
+    /// A relay was killed or stopped. `owed` is what its spool still says of copies, `prepared` what was written ahead and is
+    /// to be forgotten.
+    pub(crate) fn ended(
+        &mut self,
+        life: usize,
+        owed: &BTreeSet<(usize, String)>,
+        prepared: &BTreeSet<(usize, String)>,
+    ) {
+        for (number, submission) in &self.submissions {
+            let named = submission.told.keys().map(|rcpt| (*number, rcpt.clone()));
+            self.over.extend(named.filter(|copy| !owed.contains(copy)));
+        }
         let brought: BTreeSet<(usize, String)> = self
             .copies
             .iter()
@@ -178,7 +190,7 @@ impl Model {
         for copy in brought {
             let told = |submission: &Submission| submission.told.get(&copy.1).copied().flatten();
             let answered = self.submissions.get(&copy.0).and_then(told).is_some();
-            if !answered || owed.contains(&copy) {
+            if !answered || owed.contains(&copy) || prepared.contains(&copy) {
                 *self.killed_over.entry(copy).or_default() += 1;
             }
         }
@@ -189,6 +201,10 @@ impl Model {
     pub(crate) fn took(&mut self, copy: Copy) {
         let confirmed = copy.confirmed && copy.life >= self.dead_lives;
         self.say(format!("took {copy:?}"));
+        let pair = (copy.number, copy.rcpt.clone());
+        if copy.life >= self.dead_lives && self.over.contains(&pair) {
+            self.violate(format!("CAME BACK {pair:?}"));
+        }
         self.copies.push(Copy { confirmed, ..copy });
     }
 

@@ -199,12 +199,14 @@ impl World {
         }
         life.end();
         self.mend_disk();
-        let owed = self.owed(&[State::Owed, State::Prepared]);
+        // What was in hand when it was killed is owed like the rest.
+        let owed = self.owed(&[State::Owed, State::InHand]);
+        let prepared = self.owed(&[State::Prepared]);
         let mut model = self.model.lock().unwrap();
         model.counts.owed += owed.len();
         model.say(format!("owed then: {owed:?}"));
         model.counts.kills += usize::from(killed);
-        model.ended(self.lives, &owed);
+        model.ended(self.lives, &owed, &prepared);
         drop(model);
         self.lives += 1;
     }
