@@ -46,10 +46,13 @@ fn edit(message: &[u8], part: &Part) {
 /// Holds for every input.
 pub(crate) fn hold(message: &[u8]) {
     // What the SMTP layer refuses never gets here.
-    let message: Vec<u8> = String::from_utf8_lossy(message)
-        .replace(['\r', '\0'], "")
-        .replace('\n', "\r\n")
-        .into_bytes();
+    let mut text = String::new();
+    for chunk in message.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend((!chunk.invalid().is_empty()).then_some('\u{fffd}'));
+    }
+    let text = text.replace(['\r', '\0'], "").replace('\n', "\r\n");
+    let message = text.into_bytes();
     let tree = walk(&message, &LIMITS);
     assert!(tree.parts.len() <= LIMITS.parts);
     for (place, part) in tree.parts.iter().enumerate() {

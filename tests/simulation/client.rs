@@ -99,26 +99,14 @@ impl Client {
                     .to_owned()
             })
             .collect();
-        {
-            let mut model = self.model();
-            model.say(format!(
-                "client sends {number} {manner:?} smuggles {smuggles} to {rcpts:?}"
-            ));
-            model.counts.smuggled += usize::from(smuggles);
-            model.submissions.insert(
-                number,
-                Submission {
-                    sender: sender.clone(),
-                    sent: match smuggles {
-                        true => Sent::Smuggler,
-                        false => Sent::Letter(Box::new(letter.clone())),
-                    },
-                    told: rcpts.iter().map(|rcpt| (rcpt.clone(), None)).collect(),
-                    whole: false,
-                    disk_failed: false,
-                },
-            );
-        }
+        let sent = match smuggles {
+            true => Sent::Smuggler,
+            false => Sent::Letter(Box::new(letter.clone())),
+        };
+        self.model().say(format!(
+            "client sends {number} {manner:?} smuggles {smuggles} to {rcpts:?}"
+        ));
+        self.write_down(number, &sender, &rcpts, sent);
         let chunks = self.dice.chance(25);
         let Some(accepted) = self
             .envelope(number, &sender, &rcpts, chunks, manner)
@@ -145,13 +133,35 @@ impl Client {
         if manner == Manner::Leaves {
             return Err(Gone);
         }
+        self.answers(number, &accepted).await
+    }
+
+    /// What is meant, before a word of it is said.
+    fn write_down(&self, number: usize, sender: &str, rcpts: &[String], sent: Sent) {
+        let mut model = self.model();
+        model.counts.smuggled += usize::from(matches!(sent, Sent::Smuggler));
+        let told = rcpts.iter().map(|rcpt| (rcpt.clone(), None));
+        model.submissions.insert(
+            number,
+            Submission {
+                sender: sender.to_owned(),
+                sent,
+                told: told.collect(),
+                whole: false,
+                disk_failed: false,
+            },
+        );
+    }
+
+    /// What is said behind the data: one answer, or one for each.
+    async fn answers(&mut self, number: usize, accepted: &[String]) -> Result<(), Gone> {
         let answers = if self.lmtp { accepted.len() } else { 1 };
         for index in 0..answers {
             let code = self.reply().await?;
             self.strike("the answer");
             let who = match self.lmtp {
                 true => &accepted[index..=index],
-                false => &accepted[..],
+                false => accepted,
             };
             let mut model = self.model();
             model.say(format!("client is told {code} about {number} for {who:?}"));
@@ -353,7 +363,8 @@ impl Client {
         loop {
             if let Some(at) = self.input.iter().position(|octet| *octet == b'\n') {
                 let line: Vec<u8> = self.input.drain(..=at).collect();
-                let line = String::from_utf8_lossy(&line).into_owned();
+                let line = String::from_utf8(line)
+                    .unwrap_or_else(|error| error.into_bytes().escape_ascii().to_string());
                 return match line.strip_suffix("\r\n") {
                     Some(line) => Ok(line.to_owned()),
                     None => {

@@ -229,7 +229,8 @@ impl<S: Stream> Connection<S> {
         loop {
             if let Some(at) = self.input.iter().position(|octet| *octet == b'\n') {
                 let line: Vec<u8> = self.input.drain(..=at).collect();
-                let text = String::from_utf8_lossy(&line).into_owned();
+                let text = String::from_utf8(line)
+                    .unwrap_or_else(|error| error.into_bytes().escape_ascii().to_string());
                 let bare = text.strip_suffix("\r\n");
                 return match bare.filter(|bare| !bare.chars().any(char::is_control)) {
                     Some(bare) => Ok(bare.to_owned()),
@@ -525,7 +526,8 @@ fn is_refusal(text: &str) -> bool {
 
 /// Whom a failed report is about.
 fn reported(octets: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(octets);
+    // Headers of a returned message may have any octets; what is looked for is ASCII.
+    let text: String = octets.iter().map(|octet| char::from(*octet)).collect();
     if !text.contains("Action: failed") {
         return Vec::new();
     }
