@@ -8,7 +8,7 @@ mod accepting;
 mod doors;
 mod handed;
 mod listener;
-mod proxy;
+pub mod proxy;
 mod socket;
 mod tls;
 

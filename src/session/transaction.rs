@@ -172,6 +172,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         &mut self,
         patience: Patience,
     ) -> Result<Option<Reply>, WireError> {
+        // RFC 2920 3.2: whoever waits for a client has told it everything; it may say the rest of a chunk only then.
+        self.wire.flush().await?;
         let limits = &self.shared.limits;
         let silent = Instant::now() + patience.silence;
         let deadline = patience.last.min(silent);
