@@ -44,6 +44,8 @@ pub(super) enum Keeper {
 pub(super) struct Load<'a> {
     /// The message as the client sent it, for the spool.
     pub message: &'a Bytes,
+    /// How many forward-paths the transaction has.
+    pub recipients: usize,
     /// One variant each.
     pub parcels: &'a [Parcel],
     /// What was decided rests on these.
@@ -75,12 +77,7 @@ impl Relay {
         keeper: Keeper,
         prepared: Option<Prepared>,
     ) -> Delivery {
-        let mut delivery = Delivery {
-            fates: vec![None; journey.rcpts.len()],
-            prepared,
-            outdated: false,
-            begun: false,
-        };
+        let mut delivery = Delivery::new(load.recipients, prepared);
         let mut way = match live {
             // One transaction for everybody, and the next hop has the envelope already.
             Some(transit) if one_for_all(&load, journey) => Way::Envelope(transit),
@@ -218,10 +215,19 @@ impl Relay {
 }
 
 impl Delivery {
-    /// Nothing was begun, and this is everybody's fate.
-    pub(super) fn not_begun(journey: &Journey, fate: &Fate, prepared: Option<Prepared>) -> Self {
+    /// Nothing was begun, and this is the fate of everybody whose copy was to go.
+    pub(super) fn not_begun(load: &Load<'_>, fate: &Fate, prepared: Option<Prepared>) -> Self {
+        let people = load.parcels.iter().flat_map(|parcel| &parcel.recipients);
+        let mut delivery = Self::new(load.recipients, prepared);
+        for recipient in people {
+            delivery.set(*recipient, fate.clone());
+        }
+        delivery
+    }
+
+    fn new(recipients: usize, prepared: Option<Prepared>) -> Self {
         Self {
-            fates: vec![Some(fate.clone()); journey.rcpts.len()],
+            fates: vec![None; recipients],
             prepared,
             outdated: false,
             begun: false,

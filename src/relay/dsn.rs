@@ -207,7 +207,8 @@ fn status_part(report: &Report<'_>) -> MimePart<'static> {
         true => ("message/delivery-status", "7bit"),
         false => ("message/global-delivery-status", "8bit"),
     };
-    MimePart::new(ContentType::new(kind), text).transfer_encoding(encoding)
+    // As octets: text would be given a charset, and this is none.
+    MimePart::new(ContentType::new(kind), text.into_bytes()).transfer_encoding(encoding)
 }
 
 fn returned_part(report: &Report<'_>) -> MimePart<'static> {

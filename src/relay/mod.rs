@@ -152,23 +152,22 @@ impl Relay {
             Err(reply) => return self.refuse(journey, live, reply).await,
         };
         let Ready { judged, ahead } = ready;
+        let load = Load {
+            message: &message,
+            recipients: journey.rcpts.len(),
+            parcels: &judged.parcels,
+            grounds: &judged.grounds,
+            deadline,
+        };
         let delivery = match ahead {
             Err(error) => {
                 give_back(live).await;
-                Delivery::not_begun(journey, &Fate::NotNow(error_reply(&error)), None)
+                Delivery::not_begun(&load, &Fate::NotNow(error_reply(&error)), None)
             }
             Ok(prepared) if down => {
-                Delivery::not_begun(journey, &Fate::Down(replies::next_hop_gone()), prepared)
+                Delivery::not_begun(&load, &Fate::Down(replies::next_hop_gone()), prepared)
             }
-            Ok(prepared) => {
-                let load = Load {
-                    message: &message,
-                    parcels: &judged.parcels,
-                    grounds: &judged.grounds,
-                    deadline,
-                };
-                self.deliver(journey, load, live, keeper, prepared).await
-            }
+            Ok(prepared) => self.deliver(journey, load, live, keeper, prepared).await,
         };
         let (answer, fates) = self
             .settle(journey, &judged.aside, delivery, &message, keeper)

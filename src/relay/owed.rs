@@ -190,6 +190,7 @@ impl Relay {
         } = judged;
         let load = Load {
             message: &owed.message,
+            recipients: journey.rcpts.len(),
             parcels: &parcels,
             grounds: &grounds,
             deadline: self.unhurried(),

@@ -22,16 +22,18 @@ struct Seal {
     sha256: String,
 }
 
+/// By what a message is known to be the one that was written, hex.
+pub(super) fn sha256(message: &[u8]) -> String {
+    let octets = digest(&SHA256, message);
+    let octets = octets.as_ref().iter();
+    octets.map(|octet| format!("{octet:02x}")).collect()
+}
+
 impl Seal {
     fn of(message: &[u8]) -> Self {
-        let sha256 = digest(&SHA256, message)
-            .as_ref()
-            .iter()
-            .map(|octet| format!("{octet:02x}"))
-            .collect();
         Self {
             octets: u64::try_from(message.len()).unwrap_or(u64::MAX),
-            sha256,
+            sha256: sha256(message),
         }
     }
 

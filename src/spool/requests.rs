@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::entry::QUARANTINE;
+use super::entry::{QUARANTINE, sha256};
 use super::envelope::Stored;
 use super::index::Stage;
 use super::{EntryId, Envelope, Layout, Settings, Spool, SpoolError, blocking, disk, hand};
@@ -415,8 +415,8 @@ impl Spool {
             why,
         };
         let mut stored = Stored::parse(&octets).map_err(|error| damaged(error.to_string()))?;
-        let message = self.layout.message_of(id);
-        if fs::metadata(&message).map(|facts| facts.len()).ok() != Some(stored.message_octets) {
+        let message = fs::read(self.layout.message_of(id));
+        if message.ok().map(|message| sha256(&message)).as_ref() != Some(&stored.message_sha256) {
             return Err(damaged(
                 "its message is not the one that was written".to_owned(),
             ));

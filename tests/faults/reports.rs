@@ -255,8 +255,8 @@ fn the_whole_message_comes_back_where_it_is_asked_for() {
 fn otherwise_its_header_does() {
     let blind = blind_letter;
     let rows: [(&str, &[&str], &[&str], Vec<u8>, &[u8]); 6] = [
-        ("", &[], &[], letter(), b""),
-        ("RET=HDRS", &[], &[], letter(), b""),
+        ("", &[], &[], letter(), b"Subject"),
+        ("RET=HDRS", &[], &[], letter(), b"Subject"),
         (
             "RET=FULL",
             &["returned_octets = 100"],

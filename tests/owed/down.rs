@@ -6,7 +6,11 @@ use crate::*;
 const KEEP: &str = "[relay]\nwhen_next_hop_down = \"spool\"";
 
 fn keeping(hop: &IllMannered) -> Config {
-    let quick = ["backoff_first_seconds = 1", "backoff_most_seconds = 1"];
+    let quick = [
+        "backoff_first_seconds = 1",
+        "backoff_most_seconds = 1",
+        "idle_seconds = 1",
+    ];
     Config {
         next_hop: next_hop_lines(hop, "smtp", &quick),
         spool: eager(),
@@ -103,7 +107,6 @@ fn a_way_that_fails_is_down() {
         (Verb::Rcpt, Act::Stall(Duration::from_secs(3))),
         (Verb::Data, Act::say("421 4.3.2 stopping")),
         (Verb::Data, Act::Close),
-        (Verb::Content, Act::Close),
         (Verb::Dot, Act::say("421 4.3.2 stopping")),
     ];
     let run = |(verb, act): (Verb, Act)| {
