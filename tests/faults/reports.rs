@@ -251,10 +251,13 @@ fn the_whole_message_comes_back_where_it_is_asked_for() {
     assert!(contains(&report, b"without what would load"), "{shown}");
 }
 
+/// Parameters of MAIL, lines of `[spool]`, what the next hop announces, the message, what the report says of it.
+type RetRow<'a> = (&'a str, &'a [&'a str], &'a [&'a str], Vec<u8>, &'a [u8]);
+
 #[test]
 fn otherwise_its_header_does() {
     let blind = blind_letter;
-    let rows: [(&str, &[&str], &[&str], Vec<u8>, &[u8]); 6] = [
+    let rows: [RetRow; 6] = [
         ("", &[], &[], letter(), b"Subject"),
         ("RET=HDRS", &[], &[], letter(), b"Subject"),
         (
