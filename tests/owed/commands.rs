@@ -98,7 +98,7 @@ fn dropped_only_when_it_is_meant_and_saved_first() {
     let save = saved.to_str().unwrap();
     let (code, _, err) = spool(&served, &["drop", "--yes", "--save", save, &id]);
     assert_eq!(code, 69, "over no other file: {err}");
-    assert_eq!(ids(&served), [id.clone()]);
+    assert_eq!(ids(&served), std::slice::from_ref(&id));
     fs::remove_file(&saved).unwrap();
     let (code, _, err) = spool(&served, &["drop", "--yes", "--save", save, &id]);
     assert_eq!(code, 0, "{err}");
