@@ -2,6 +2,7 @@
 //! out all the same.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::*;
 
@@ -236,8 +237,13 @@ fn fill(served: &Served) -> PathBuf {
 }
 
 #[test]
-#[ignore = "needs strace, or rather what it needs: to be root"]
+#[ignore = "needs root"]
 fn a_disk_that_is_really_full() {
+    let mounts = Command::new("unshare").args(["-m", "true"]).status();
+    assert!(
+        mounts.is_ok_and(|status| status.success()),
+        "root has to be allowed a mount of its own"
+    );
     let hop = IllMannered::start(Script::smtp().rule(later(3)));
     let served = start(&on_a_small_disk(&hop));
     assert_told(&mixed().send(served.address()), "250 ", &served);
