@@ -42,6 +42,7 @@ use crate::smtp::xforward::Xforward;
 pub use self::envelope::SIZE_ALLOWANCE_OCTETS;
 pub use self::fate::Fate;
 pub use self::maildir::{StoredEnvelope, StoredRecipient};
+pub use self::replies::is_about_the_way;
 pub use self::settings::{Limits, Settings, SettingsError};
 pub use self::unreachable::{Step, Unreachable};
 

@@ -5,7 +5,7 @@
 //! (promise 8). A register that does not answer keeps nothing. It never returns a variant that was not walked and examined
 //! once more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,6 +124,18 @@ impl Examiner {
     /// # Errors
     /// The reply for every forward-path: a message that loops or that never got a fresh answer.
     pub async fn examine<'a>(&'a self, case: &Case<'_>) -> Result<Examined<'a>, Reply> {
+        self.examine_for(case, self.settings.mixed_consent).await
+    }
+
+    /// The same, whatever the configuration says of mixed consent.
+    ///
+    /// # Errors
+    /// As [`Examiner::examine`].
+    pub(super) async fn examine_for<'a>(
+        &'a self,
+        case: &Case<'_>,
+        mixed: MixedConsent,
+    ) -> Result<Examined<'a>, Reply> {
         let lens = Lens::new(Arc::clone(&self.rules), Arc::clone(&self.settings));
         let survey = self.survey(case, &lens).await;
         if let Some(reply) = self.loops(case.message) {
@@ -141,8 +153,8 @@ impl Examiner {
             let (subjects, standings) = self.ask(&assignment.controller, &case.forward_paths).await;
             let asked = (asked_at, &standings);
             let decided = || {
-                let (survey, assignment) = (survey.clone(), assignment.clone());
-                self.decided(case, &lens, survey, assignment, &subjects, asked)
+                let (survey, whose) = (survey.clone(), (assignment.clone(), mixed));
+                self.decided(case, &lens, survey, whose, &subjects, asked)
             };
             let examined = apart(case.message.len(), decided);
             if asked_at.elapsed() <= ANSWER_AGE_MOST {
@@ -215,7 +227,7 @@ impl Examiner {
         case: &Case<'_>,
         lens: &Lens,
         survey: Survey,
-        assignment: Assignment<'a>,
+        (assignment, mixed): (Assignment<'a>, MixedConsent),
         subjects: &[Subject],
         (asked_at, standings): (Instant, &Result<Vec<Standing>, Reason>),
     ) -> Examined<'a> {
@@ -236,7 +248,7 @@ impl Examiner {
             true => Arc::clone(treatment),
             false => Arc::clone(&untouched),
         });
-        let groups = self.grouped(&treatments.collect::<Vec<_>>());
+        let groups = grouped(&treatments.collect::<Vec<_>>(), mixed);
         let looked_up_at = standings.as_ref().ok().map(|_| Timestamp::now());
         let variants = Vec::new();
         let asked_early = match (assignment.stream.kind, standings) {
@@ -257,16 +269,25 @@ impl Examiner {
             variants,
         };
         // What a shadow lets go is written down as what would be done in earnest.
-        examined.note_strictest(&self.grouped(&earnest));
+        examined.note_strictest(&grouped(&earnest, mixed));
         self.make_variants(case, lens, &mut examined);
         examined
     }
 
-    fn grouped(&self, treatments: &[Arc<Treatment>]) -> Vec<Group> {
-        match self.settings.mixed_consent {
-            MixedConsent::Split => group(treatments),
-            MixedConsent::Strictest => strictest(treatments),
+    /// The message as it would go to somebody who has agreed to nothing, on any stream; `None` where it cannot be told what it
+    /// would load.
+    pub(super) async fn without_trackers(&self, case: &Case<'_>) -> Option<Spliced> {
+        let lens = Lens::new(Arc::clone(&self.rules), Arc::clone(&self.settings));
+        let survey = self.survey(case, &lens).await;
+        if survey.uninspectable().next().is_some() {
+            return None;
         }
+        let edits = strip::Edits {
+            findings: &(0..survey.findings.len()).collect(),
+            empty: &BTreeSet::new(),
+            remove_signature: false,
+        };
+        strip::variant(&lens, case, &survey, &edits).ok()
     }
 
     /// One variant for each group. Where the signature of somebody else may not be broken, or a variant does not pass its
@@ -307,6 +328,13 @@ impl Examiner {
             }
         }
         examined.variants = variants;
+    }
+}
+
+fn grouped(treatments: &[Arc<Treatment>], mixed: MixedConsent) -> Vec<Group> {
+    match mixed {
+        MixedConsent::Split => group(treatments),
+        MixedConsent::Strictest => strictest(treatments),
     }
 }
 

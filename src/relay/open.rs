@@ -11,12 +11,12 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::deliver::mildest;
-use super::{Client, Journey, Relay};
-use crate::next_hop::Transit;
+use super::{Client, Journey, Protocol, Relay};
+use crate::next_hop::{Transit, is_about_the_way};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::smtp::transaction::{Mail, Rcpt};
-use crate::spool::EntryId;
+use crate::spool::{EntryId, SpoolError};
 
 /// What the client is answered after its dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +103,47 @@ impl Open {
         self.together
     }
 
+    /// The next hop's verdicts. Where its answers may differ for each and the spool has no room for what that may leave, one
+    /// forward-path goes and the client brings the others in transactions of their own (452, RFC 5321 4.5.3.1.10).
     async fn ask(&mut self, rcpts: &[Rcpt]) -> Vec<Reply> {
+        let mut replies = Vec::with_capacity(rcpts.len());
+        if self.is_cramped(rcpts.len()) {
+            let mut taken = !self.rcpts.is_empty();
+            for rcpt in rcpts {
+                let reply = match taken {
+                    true => replies::spool_full(),
+                    false => {
+                        let each = self.ask_next_hop(std::slice::from_ref(rcpt)).await;
+                        each.into_iter()
+                            .next()
+                            .unwrap_or_else(replies::next_hop_gone)
+                    }
+                };
+                taken |= reply.is_done();
+                replies.push(reply);
+            }
+        } else {
+            replies.extend(self.ask_next_hop(rcpts).await);
+        }
+        replies
+    }
+
+    /// Whether so many more forward-paths would need the spool, and it is full: known before any data.
+    fn is_cramped(&self, more: usize) -> bool {
+        let each = self.client.protocol == Protocol::Smtp && self.relay.next_hop.answers_each();
+        each && self.rcpts.len().saturating_add(more) > 1 && self.has_room().is_err()
+    }
+
+    fn has_room(&self) -> Result<(), SpoolError> {
+        let announced = self.mail.as_ref().and_then(|mail| mail.parameters.size());
+        let room = self.relay.spool.has_room(announced.unwrap_or(0));
+        if let Err(error) = &room {
+            tracing::error!(%error, "this transaction needs the spool");
+        }
+        room
+    }
+
+    async fn ask_next_hop(&mut self, rcpts: &[Rcpt]) -> Vec<Reply> {
         if !self.kept && self.live.is_none() && !self.reopen().await {
             return vec![replies::next_hop_gone(); rcpts.len()];
         }
@@ -114,11 +154,11 @@ impl Open {
             return vec![replies::next_hop_gone(); rcpts.len()];
         };
         let mut replies = transit.rcpts(rcpts).await;
-        if transit.is_lost() && self.relay.keeps() {
+        if self.relay.keeps() && replies.iter().any(is_about_the_way) {
             // What it answered stands; what it did not is decided when it is back.
             self.live = None;
             self.kept = true;
-            for reply in replies.iter_mut().filter(|reply| is_ours(reply)) {
+            for reply in replies.iter_mut().filter(|reply| is_about_the_way(reply)) {
                 *reply = replies::recipient_ok();
             }
         }
@@ -172,6 +212,8 @@ impl Open {
             );
             return Answer::One(refusal);
         }
+        let named = |login: &String| self.relay.examiner.streams.names_login(login);
+        let login_named = self.client.login.as_ref().is_some_and(named);
         let journey = Journey {
             id: EntryId::fresh(arrived_at),
             arrived_at,
@@ -180,6 +222,7 @@ impl Open {
             rcpts: self.rcpts,
             attempt: 1,
             together: self.together,
+            login_named,
         };
         self.relay
             .forward(&journey, Bytes::from(message), self.live)
@@ -230,12 +273,4 @@ impl Open {
         self.whole = again.iter().all(Reply::is_done);
         true
     }
-}
-
-/// Whether a reply to RCPT is what we say in the place of one that never came.
-fn is_ours(reply: &Reply) -> bool {
-    reply.code() == 451
-        && reply
-            .enhanced()
-            .is_some_and(|status| status.starts_with("4.4."))
 }
