@@ -95,6 +95,18 @@ pub enum SpoolError {
         /// Which version was found.
         what: String,
     },
+    /// A directory of the spool is gone while another holds entries: a file system that is not mounted, a restore that is not
+    /// whole. To go on would be to clear away what is owed.
+    #[error(
+        "spool: {} is missing although {} holds entries; put it back, or take the spool directory away as a whole",
+        missing.display(), found.display()
+    )]
+    Incomplete {
+        /// What is missing.
+        missing: PathBuf,
+        /// What is there.
+        found: PathBuf,
+    },
     /// An entry cannot be read back; it was moved to `dead/`.
     #[error("spool: entry {id} cannot be read back and lies in dead/: {why}")]
     Damaged {
@@ -225,6 +237,7 @@ impl Spool {
         };
         disk::make_directory(&layout.directory)?;
         let lock = lock(&layout.directory, patience)?;
+        recovery::is_whole(&layout)?;
         for directory in [
             layout.messages(),
             layout.prepared(),

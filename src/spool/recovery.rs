@@ -56,6 +56,26 @@ pub(super) fn recover(layout: &Layout, settings: &Settings) -> Result<Index, Spo
     Ok(index)
 }
 
+/// Refuses a spool of which a part is gone.
+pub(super) fn is_whole(layout: &Layout) -> Result<(), SpoolError> {
+    let parts = [
+        (layout.messages(), "eml"),
+        (layout.prepared(), "json"),
+        (layout.owed(), "json"),
+        (layout.dead(), "json"),
+    ];
+    let (there, gone): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(part, _)| part.exists());
+    let Some((missing, _)) = gone.into_iter().next() else {
+        return Ok(());
+    };
+    for (found, extension) in there {
+        if !entries(&found, extension)?.is_empty() {
+            return Err(SpoolError::Incomplete { missing, found });
+        }
+    }
+    Ok(())
+}
+
 /// One owed entry: what it is in the index. Unreadable ones are dead from here on.
 fn owed(layout: &Layout, id: &EntryId) -> Result<(u64, Stage), SpoolError> {
     let path = layout.owed_of(id);

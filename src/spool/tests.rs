@@ -300,6 +300,34 @@ async fn the_given_up_are_kept_with_the_reason() {
     assert_eq!(files(&settings), ["dead/e1.json", "messages/e1.eml"]);
 }
 
+/// A file system that is not mounted yet must not look like a spool that owes nothing.
+#[tokio::test]
+async fn a_spool_of_which_a_part_is_gone_is_not_cleared() {
+    for part in ["owed", "messages", "prepared", "dead"] {
+        let temporary = tempfile::tempdir().unwrap();
+        let settings = settings(temporary.path());
+        let spool = Spool::open(&settings).unwrap();
+        owe(&spool, "e1", &["a@x.example"]).await;
+        unlock(spool);
+        let (here, away) = (settings.directory.join(part), temporary.path().join("away"));
+        fs::rename(&here, &away).unwrap();
+        let refused = Spool::open(&settings).unwrap_err();
+        assert!(
+            matches!(refused, SpoolError::Incomplete { ref missing, .. } if *missing == here),
+            "{refused}"
+        );
+        fs::rename(&away, &here).unwrap();
+        let spool = Spool::open(&settings).unwrap();
+        assert_eq!(spool.usage().owed, 1, "{part}");
+        assert_eq!(files(&settings), ["messages/e1.eml", "owed/e1.json"]);
+    }
+    // A start that was cut off while it made the directories is no loss.
+    let temporary = tempfile::tempdir().unwrap();
+    let settings = settings(temporary.path());
+    fs::create_dir_all(settings.directory.join("messages")).unwrap();
+    assert_eq!(Spool::open(&settings).unwrap().usage().owed, 0);
+}
+
 #[tokio::test]
 async fn the_limits_are_held_and_named() {
     let temporary = tempfile::tempdir().unwrap();
