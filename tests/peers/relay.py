@@ -98,6 +98,23 @@ class Relay:
         self.process = None
         return code == 0
 
+    def kill(self):
+        """Ends it as a power cut does: it gets no chance to do anything."""
+        self.process.kill()
+        self.process.wait(10)
+        self.process = None
+
+    def memory(self):
+        """Octets of resident memory: the most so far."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            lines = dict(line.split(":", 1) for line in status)
+        return int(lines["VmHWM"].split()[0]) << 10
+
+    def forget_memory(self):
+        """Memory is counted anew from what is resident now."""
+        with open(f"/proc/{self.process.pid}/clear_refs", "w") as file:
+            file.write("5")
+
     def log(self):
         path = self.base / "log"
         return path.read_text(errors="replace") if path.exists() else ""
