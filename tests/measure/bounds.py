@@ -16,6 +16,7 @@ import argparse
 import collections
 import os
 import pathlib
+import random
 import resource
 import shutil
 import statistics
@@ -27,6 +28,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "peers"))
 import bombs  # noqa: E402
 from endurance import GRANTED, NOBODY, Letter, quiet_port  # noqa: E402
+from postfix import BACK, FRONT_PORT, RELAY_LMTP, RELAY_SMTP, Postfix  # noqa: E402
 from relay import Relay  # noqa: E402
 from wire import Sink  # noqa: E402
 
@@ -45,7 +47,7 @@ class Good(threading.Thread):
         self.times, self.refused = [], collections.Counter()
 
     def run(self):
-        letter = Letter("good", __import__("random").Random(3))
+        letter = Letter("good", random.Random(3))
         letter.kind, letter.lines = "mixed", 200
         while not self.ending.is_set():
             began = time.monotonic()
@@ -217,7 +219,7 @@ def recipients(table):
         run.mark(f"{taken} taken, {full} told 452")
     with Run(table, "20,000 recipients, all taken", "[limits]\nrecipients = 20000\n") as run:
         client = bombs.Connection(run.relay.smtp)
-        letter = Letter("crowd", __import__("random").Random(1))
+        letter = Letter("crowd", random.Random(1))
         letter.kind = "stripped"
         client.begin([f"r{number}@example.net" for number in range(20_000)])
         reply = client.ask(letter.octets().replace(b"\r\n.", b"\r\n..") + b".\r\n")
@@ -270,7 +272,7 @@ class TenOnly(Sink):
 def ten_mixed(table):
     sink = TenOnly()
     with Run(table, "ten mixed at once, ten connections", "[next_hop.limits]\nmax_connections = 10\n", sink) as run:
-        letter = Letter("ten", __import__("random").Random(1))
+        letter = Letter("ten", random.Random(1))
         letter.kind, letter.lines = "mixed", 200
 
         def one(_):
@@ -288,7 +290,46 @@ def ten_mixed(table):
         )
 
 
-SCENARIOS = [nothing, slow_clients, idle, floods, recipients, ten_mixed, messages, messages_at_once]
+def postfix(table):
+    """The same slow clients before Debian's Postfix, with as many processes as they need: all of its processes, each page
+    that several share counted once."""
+    if os.geteuid() != 0 or shutil.which("postfix") is None:
+        print("| Postfix: not measured, it needs root and Postfix | | | | | | |")
+        return
+    sink, ports = Sink(), {port: quiet_port() for port in (FRONT_PORT, RELAY_SMTP, RELAY_LMTP, BACK)}
+    pathlib.Path(table.work).chmod(0o755)
+    server = Postfix(table.work, "upstream", sink.port, ports, "default_process_limit = 250\nsmtpd_client_connection_count_limit = 0\n")
+    server.start()
+    good = Good(ports[FRONT_PORT])
+    try:
+        good.start()
+        slow = bombs.SlowClients(ports[FRONT_PORT], 200, 10 << 20)
+        begun = together(200, lambda index: slow.clients[index].begin(["nobody@example.net"]))
+        slow.clients = [client for client, reply in zip(slow.clients, begun) if reply and reply[0] == "3"]
+        slow.go_on()
+        time.sleep(1)
+        memory = 0
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if os.getpgid(int(process.name)) == server.pid():
+                    lines = (process / "smaps_rollup").read_text().splitlines()
+                    memory += sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+            except OSError:
+                pass
+        times = good.times
+        table.add(
+            ("Postfix, 200 slow clients, 10 MiB each", f"{len(slow.clients)} in the midst", memory / (1 << 20), 0,
+             max(times, default=0), statistics.median(times or [0]), sum(good.refused.values()), len(times)),
+            good.refused,
+        )
+        slow.close()
+    finally:
+        good.end()
+        server.stop()
+        sink.close()
+
+
+SCENARIOS = [nothing, slow_clients, idle, floods, recipients, ten_mixed, messages, messages_at_once, postfix]
 
 
 def main():

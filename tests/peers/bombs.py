@@ -6,6 +6,7 @@ import socket
 CONFIG = """\
 [[listener]]
 address = "127.0.0.1:{smtp}"
+protocol = "smtp"
 trusted_networks = ["127.0.0.0/8"]
 [[next_hop]]
 address = "127.0.0.1:{next_hop}"
@@ -228,6 +229,6 @@ def bombs(small):
     yield "comments within comments", html(lines_of(b"<!--", size))
     yield "Outlook's comments", html(lines_of(b"<!--[if mso]><p><![endif]-->", size))
     yield "many trackers", html(images(10_500 if small else 60_000))
-    yield "soft line breaks", html(b"=\r\n" * (size // 3), b"quoted-printable")
+    yield "soft line breaks", html(b"=\r\n" * (size // (12 if small else 3)), b"quoted-printable")
     yield "base64 with junk", html(lines_of(b"PHA+!?", size), b"base64")
     yield "no dot in sight", mail(b"text/plain", lines_of(b"x", 51 * million)) if not small else html(b"<p>x</p>")
