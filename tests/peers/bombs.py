@@ -23,6 +23,9 @@ level = "warn"
 {more}
 """
 
+# As deploy/pixelgate.service has it.
+ENVIRONMENT = {"MALLOC_ARENA_MAX": "2"}
+
 # Less room than by default, so that a few small messages fill it.
 SMALL = """\
 [limits]

@@ -71,8 +71,8 @@ class Relay:
             timeout=30,
         )
 
-    def start(self, greets=True):
-        """`greets` says whether whoever connects from 127.0.0.1 is greeted."""
+    def start(self, greets=True, **environment):
+        """`greets` says whether whoever connects from 127.0.0.1 is greeted; `environment` is added to ours."""
         with open(self.base / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [self.binary, "serve", "-c", str(self.config)],
@@ -80,6 +80,7 @@ class Relay:
                 stdout=log,
                 stderr=log,
                 cwd=self.base,
+                env={**os.environ, **environment},
             )
         if not (wire.wait_for_port(self.smtp) if greets else wire.wait_until_open(self.smtp)):
             raise RuntimeError(f"the relay does not answer:\n{self.log()}")
