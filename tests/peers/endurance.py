@@ -146,9 +146,12 @@ class Recorder(Sink):
         # Copies whose 250 did not get out, by id of their message.
         self.unanswered = collections.Counter()
         self.connections = set()
+        # Which life of the relay a connection belongs to, and which messages were taken over those of each.
+        self.life, self.here, self.taken = 0, threading.local(), set()
         super().__init__(port)
 
     def _serve(self, connection):
+        self.here.life = self.life
         self.connections.add(connection)
         try:
             super()._serve(connection)
@@ -164,6 +167,7 @@ class Recorder(Sink):
             return "451 4.3.0 not now"
         with self._lock:
             self.unanswered[ident_of(copy.octets)] += 1
+            self.taken.add((self.here.life, ident_of(copy.octets)))
         return "250 2.0.0 taken"
 
     def answered(self, copy):
@@ -266,9 +270,9 @@ class Stage:
         self.relay.grant(*GRANTED)
         self.ending = threading.Event()
         self.clients = [Client(f"{name}{number}", self.relay.smtp, seed, self.ending) for number in range(CLIENTS)]
-        # By id: in the spool at a death, and under way since the relay was started.
-        self.owed_at_deaths = collections.Counter()
-        self.deaths = self.owed = self.taken_before = 0
+        # What lay in the spool at each death: the life that ended, the id of the message.
+        self.owed_at_deaths = []
+        self.deaths = 0
 
     def __enter__(self):
         for client in self.clients:
@@ -298,12 +302,10 @@ class Stage:
         self.relay.kill()
         self.deaths += 1
         spool = self.relay.base / "spool"
-        taken = {ident_of(copy.octets) for copy in self.sink.copies[self.taken_before :]}
-        self.taken_before = len(self.sink.copies)
         for envelope in (spool / "owed").glob("*.json"):
             ident = ident_of((spool / "messages" / (envelope.stem + ".eml")).read_bytes())
-            self.owed += 1
-            self.owed_at_deaths[ident] += ident in taken
+            self.owed_at_deaths.append((self.sink.life, ident))
+        self.sink.life += 1
 
     def come_to_rest(self, seconds=90):
         """Lets the clients finish and the relay deliver what it owes; whether both came to an end."""
@@ -325,10 +327,12 @@ class Stage:
         copies = collections.defaultdict(list)
         for copy in self.sink.copies:
             copies[ident_of(copy.octets)].append(copy)
+        # What the next hop reads after a death was sent before it.
+        owed = collections.Counter(ident for life, ident in self.owed_at_deaths if (life, ident) in self.sink.taken)
         lost, wrong, too_often, second, flight = [], [], [], 0, 0
         for ident, letter in letters.items():
             times = {rcpt: len(those) for rcpt, those in by_recipient(copies[ident]).items()}
-            may = letter.in_flight + self.owed_at_deaths[ident] + self.sink.unanswered[ident]
+            may = letter.in_flight + owed[ident] + self.sink.unanswered[ident]
             flight += may
             if letter.acknowledged:
                 lost += [(ident, rcpt) for rcpt in letter.rcpts if rcpt not in times]
@@ -339,7 +343,7 @@ class Stage:
         print(
             f"      {name}: {len(letters)} messages, {len(acknowledged)} acknowledged ({len(mixed)} of them mixed), "
             f"{len(self.sink.copies)} transactions at the next hop of {self.sink.asked}; {self.deaths} deaths, "
-            f"{flight} in flight and {self.owed} in the spool at them; {len(lost)} copies lost, {second} messages twice",
+            f"{flight} in flight and {len(self.owed_at_deaths)} in the spool at them; {len(lost)} copies lost, {second} messages twice",
             flush=True,
         )
         check(len(mixed) > 10 and len(acknowledged) > 20, f"{name}: mail went through", len(acknowledged))
@@ -396,7 +400,7 @@ def kept_while_down(check, binary, work, rounds, seed):
         check(stage.come_to_rest(), "kept: what was owed is delivered", stage.relay.spool())
         check(stage.relay.stop(), "kept: the relay ends in order")
         stage.judge(check, "kept")
-        check(stage.owed > 0, "kept: there was mail in the spool when the relay died")
+        check(len(stage.owed_at_deaths) > 0, "kept: there was mail in the spool when the relay died")
 
 
 def at_once(check, relay):
