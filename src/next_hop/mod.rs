@@ -411,6 +411,14 @@ impl Transit {
         }
     }
 
+    /// Until other mail waits for a connection, which this one may be holding for a client that is slow.
+    pub async fn is_wanted(&self) {
+        match &self.way {
+            TransitWay::Server(transaction) => transaction.is_wanted().await,
+            TransitWay::Maildir(_) => std::future::pending().await,
+        }
+    }
+
     /// RSET. The line is kept; drop it to give the connection back.
     pub async fn reset(self) -> Line {
         let way = match self.way {

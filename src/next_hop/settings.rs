@@ -90,6 +90,8 @@ pub struct Limits {
     pub dot_timeout_seconds: u64,
     /// How long a transaction may wait for its client before it is reset and its connection given back. Default: 10.
     pub hold_before_data_seconds: u64,
+    /// The same while other mail waits for a connection, in milliseconds. Default: 250.
+    pub hold_when_crowded_ms: u64,
     /// From the client's dot to our reply. Default: 90.
     pub answer_within_seconds: u64,
     /// No final dot is sent with less than this left of `answer_within_seconds`. Default: 30.
@@ -121,6 +123,7 @@ impl Default for Limits {
             data_block_timeout_seconds: 60,
             dot_timeout_seconds: 600,
             hold_before_data_seconds: 10,
+            hold_when_crowded_ms: 250,
             answer_within_seconds: 90,
             dot_time_seconds: 30,
             reply_line_octets: reply.line_octets,
@@ -360,6 +363,11 @@ impl Limits {
     /// `hold_before_data_seconds`.
     pub fn hold_before_data(&self) -> Duration {
         Duration::from_secs(self.hold_before_data_seconds)
+    }
+
+    /// `hold_when_crowded_ms`, which is never longer than [`Limits::hold_before_data`].
+    pub fn hold_when_crowded(&self) -> Duration {
+        Duration::from_millis(self.hold_when_crowded_ms).min(self.hold_before_data())
     }
 
     /// `connection_wait_seconds`.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::runtime::RuntimeFlavor;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::decide::{Classes, Decisions, Facts, Place, enforced, treatment};
@@ -35,6 +36,11 @@ use crate::smtp::reply::Reply;
 pub const ANSWER_AGE_MOST: Duration = Duration::from_secs(5);
 /// From this size on a message is surveyed away from the reactor, in octets.
 const SURVEY_ELSEWHERE_OCTETS: usize = 128 << 10;
+/// From this size on messages are surveyed one after the other in a few turns, in octets: what a survey remembers can be
+/// ten times the message, and more of them at once than there are processors would only hold it longer.
+const SURVEY_IN_TURN_OCTETS: usize = 1 << 20;
+/// How many such turns there are.
+static TURNS: Semaphore = Semaphore::const_new(2);
 /// How often an answer may grow too old while variants are made, before the message is given back with 451.
 const ROUNDS: usize = 3;
 
@@ -172,6 +178,11 @@ impl Examiner {
         if case.message.len() < SURVEY_ELSEWHERE_OCTETS {
             return survey(case.message, lens);
         }
+        let _turn = match case.message.len() >= SURVEY_IN_TURN_OCTETS {
+            // Nobody closes it; were it closed, nobody would have to wait.
+            true => TURNS.acquire().await.ok(),
+            false => None,
+        };
         let (message, lens) = (case.message.clone(), lens.clone());
         match tokio::task::spawn_blocking(move || survey(&message, &lens)).await {
             Ok(survey) => survey,

@@ -1,14 +1,14 @@
 //! One transaction of a client from MAIL to end of data, live with the next hop (DESIGN 3 "Transit first").
 //!
 //! RCPT verdicts are the next hop's own. No octet of data goes upstream before the client's dot. A transaction that waits
-//! too long for its client gives its connection back and is run again at the end of data. Where the operator has mail kept while
+//! too long for its client, or a while when other mail waits, gives its connection back and is run again at the end of data. Where the operator has mail kept while
 //! the next hop is down, what it did not answer is accepted here and owed (DESIGN 3). It must never know consent.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::deliver::mildest;
 use super::{Client, Journey, Protocol, Relay};
@@ -39,7 +39,8 @@ pub struct Open {
     mail: Option<Mail>,
     rcpts: Vec<Rcpt>,
     live: Option<Transit>,
-    held_until: Option<Instant>,
+    /// Since when there is a connection.
+    held_since: Instant,
     /// Whether `live` has every accepted forward-path in its envelope.
     whole: bool,
     /// Whether nobody is asked any more: the next hop is down, and the spool takes it all.
@@ -56,7 +57,7 @@ impl Open {
             mail: None,
             rcpts: Vec::new(),
             live: None,
-            held_until: None,
+            held_since: Instant::now(),
             whole: true,
             kept: false,
         }
@@ -183,9 +184,18 @@ impl Open {
         }
     }
 
-    /// When the connection has to be given back, if the client has not finished by then.
-    pub fn held_until(&self) -> Option<Instant> {
-        self.live.as_ref().and(self.held_until)
+    /// Until the connection has to be given back: the client took too long, or took a while and other mail waits for one.
+    /// For ever where there is none. A few slow clients would otherwise keep everybody waiting.
+    pub async fn is_due_back(&self) {
+        let Some(live) = &self.live else {
+            return std::future::pending().await;
+        };
+        let limits = &self.relay.next_hop.settings().limits;
+        sleep_until(self.held_since + limits.hold_when_crowded()).await;
+        tokio::select! {
+            () = sleep_until(self.held_since + limits.hold_before_data()) => {}
+            () = live.is_wanted() => {}
+        }
     }
 
     /// Gives the connection back; the envelope is given again at the end of data.
@@ -239,9 +249,7 @@ impl Open {
             Ok((transit, reply)) => {
                 if reply.is_done() {
                     self.live = Some(transit);
-                    self.held_until = Some(
-                        Instant::now() + self.relay.next_hop.settings().limits.hold_before_data(),
-                    );
+                    self.held_since = Instant::now();
                 } else {
                     drop(transit.reset().await);
                 }

@@ -245,11 +245,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         self.wire.flush().await?;
         let deadline = Instant::now() + Duration::from_secs(seconds);
         loop {
-            let held_until = self.open.as_ref().and_then(Open::held_until);
             tokio::select! {
                 filled = self.wire.fill() => filled?,
                 () = sleep_until(deadline) => return Ok(Err(replies::timed_out(limit, seconds))),
-                () = sleep_until(held_until.unwrap_or(deadline)), if held_until.is_some() => self.release().await,
+                () = is_due_back(self.open.as_ref()) => self.release().await,
                 () = stopped(&mut self.stopping), if self.open.is_none() => return Ok(Err(replies::stopping())),
             }
             if let Some(line) = self.wire.line() {
@@ -421,6 +420,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         for answer in &answers {
             self.wire.say(answer);
         }
+    }
+}
+
+/// Until the connection that a transaction holds upstream has to be given back.
+async fn is_due_back(open: Option<&Open>) {
+    match open {
+        Some(open) => open.is_due_back().await,
+        None => std::future::pending().await,
     }
 }
 

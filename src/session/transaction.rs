@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::body::Body;
 use super::memory::Share;
 use super::wire::WireError;
-use super::{Flow, Session};
+use super::{Flow, Session, is_due_back};
 use crate::relay::{self, Answer, Open};
 use crate::smtp::Protocol;
 use crate::smtp::data::{DataLimits, DataReader, Violation};
@@ -183,11 +183,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             ("data_timeout_seconds", limits.data_timeout_seconds)
         };
         loop {
-            let held_until = self.open.as_ref().and_then(Open::held_until);
             tokio::select! {
                 filled = self.wire.fill_data() => return filled.map(|()| None),
                 () = sleep_until(deadline) => return Ok(Some(replies::timed_out(limit, seconds))),
-                () = sleep_until(held_until.unwrap_or(deadline)), if held_until.is_some() => self.release().await,
+                () = is_due_back(self.open.as_ref()) => self.release().await,
             }
         }
     }
