@@ -180,9 +180,12 @@ fn folded(text: &str) -> String {
         } else if column > 0 {
             folded.push(' ');
         }
-        for (index, c) in word.chars().enumerate() {
-            if index > 0 && index % 900 == 0 {
+        let mut octets = 0;
+        for c in word.chars() {
+            octets += c.len_utf8();
+            if octets > 900 {
                 folded.push_str("\r\n ");
+                octets = c.len_utf8();
             }
             folded.push(c);
         }
@@ -269,7 +272,9 @@ mod tests {
     fn a_peer_cannot_write_lines_into_a_report() {
         let text = report("5.1.1 evil\r\nFinal-Recipient: rfc822; other@example.net");
         assert_eq!(text.matches("\r\nFinal-Recipient:").count(), 1, "{text}");
-        let long = report(&"x".repeat(5_000));
-        assert!(long.lines().all(|line| line.len() <= 998));
+        for text in ["x".repeat(5_000), "\u{20ac}".repeat(2_000)] {
+            let long = report(&text);
+            assert!(long.lines().all(|line| line.len() <= 998));
+        }
     }
 }
