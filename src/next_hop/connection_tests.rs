@@ -139,9 +139,9 @@ async fn an_address_that_hangs_leaves_time_for_the_others() {
 #[tokio::test]
 async fn a_connection_comes_from_the_address_it_is_told() {
     let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let source = Some("127.0.0.7".parse().unwrap());
+    let source = "127.0.0.7".parse().unwrap();
     let by = Instant::now() + Duration::from_secs(6);
     let all = [open.local_addr().unwrap()];
-    let stream = connect_any(&all, source, by).await.unwrap();
-    assert_eq!(stream.local_addr().unwrap().ip(), source.unwrap());
+    let stream = connect_any(&all, Some(source), by).await.unwrap();
+    assert_eq!(stream.local_addr().unwrap().ip(), source);
 }
