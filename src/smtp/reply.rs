@@ -129,7 +129,7 @@ mod tests {
             let (last, before) = lines.split_last().unwrap();
             assert_eq!(*last, "550 5.1.1 end");
             assert!(before.iter().all(|line| line.starts_with("550-")));
-            let said: String = before.iter().map(|line| &line["550-".len()..]).collect();
+            let said: String = before.iter().filter_map(|line| line.get(4..)).collect();
             assert_eq!(said, text);
         }
         assert_eq!(Reply::new(250, [""]).to_wire(), "250 \r\n");

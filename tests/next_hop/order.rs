@@ -17,7 +17,7 @@ async fn send(next_hop: &NextHop) -> String {
     let mail = mail();
     let sending = next_hop.transact(&mail, &rcpts, &xforward, &message, soon());
     // However many next hops are ill, it comes to an end.
-    let fates = tokio::time::timeout(Duration::from_secs(20), sending);
+    let fates = tokio::time::timeout(Duration::from_secs(10), sending);
     told(&fates.await.unwrap())
 }
 
@@ -180,7 +180,7 @@ async fn a_live_envelope_comes_to_an_end_where_all_are_ill() {
     let mail = mail();
     let xforward = Xforward::default();
     let asking = next_hop.begin(&mail, &xforward);
-    let asked = tokio::time::timeout(Duration::from_secs(20), asking).await;
+    let asked = tokio::time::timeout(Duration::from_secs(10), asking).await;
     assert_eq!(asked.unwrap().unwrap_err().to_reply().code(), 451);
     assert_eq!(
         [&first, &second, &third].map(|hop| hop.connections()),

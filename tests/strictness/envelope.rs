@@ -7,9 +7,9 @@ fn said_on(hop: &IllMannered, command: &str) -> bool {
     hop.commands().iter().any(|line| line == command)
 }
 
-/// MAIL and RCPT with hostile arguments.
+/// MAIL with hostile arguments.
 #[test]
-fn paths_and_parameters_make_no_second_command() {
+fn reverse_paths_and_their_parameters_make_no_second_command() {
     let hop = IllMannered::start(Script::smtp().also("AUTH PLAIN"));
     let served = relay(&hop, &[]);
     let encoded = [
@@ -78,6 +78,14 @@ fn paths_and_parameters_make_no_second_command() {
         0
     );
 
+    assert_plain_commands(&hop);
+}
+
+/// RCPT with hostile arguments.
+#[test]
+fn forward_paths_and_their_parameters_make_no_second_command() {
+    let hop = IllMannered::start(Script::smtp());
+    let served = relay(&hop, &[]);
     let forward: Vec<String> = [
         "<\"a\\\u{1}b\"@example.net>",
         "<a@example.net> ORCPT=rfc822;a+0D+0A",

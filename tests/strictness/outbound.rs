@@ -171,7 +171,7 @@ fn a_report_is_one_message_whatever_it_quotes() {
     let reports = reports(&hop);
     assert_eq!(reports.len(), 1);
     assert_one_message(&reports[0]);
-    let text = String::from_utf8_lossy(&reports[0].octets).into_owned();
+    let text = String::from_utf8(reports[0].octets.clone()).unwrap();
     for line in text.split("\r\n") {
         assert!(line.len() <= LINE_OCTETS, "{} octets: {line}", line.len());
     }

@@ -258,7 +258,7 @@ fn drain(relay: &Relay) -> bool {
 fn named_in_reports(hop: &IllMannered) -> BTreeMap<String, Vec<Vec<String>>> {
     let mut named: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
     for report in reports(hop) {
-        let text = String::from_utf8_lossy(&report.octets).into_owned();
+        let text = String::from_utf8(report.octets).unwrap();
         let failed: Vec<String> = text
             .lines()
             .filter_map(|line| line.strip_prefix("Final-Recipient: rfc822; "))

@@ -12,11 +12,13 @@ fn together(hop: &IllMannered) -> Served {
     })
 }
 
-#[test]
-fn one_refused_recipient_refuses_the_whole_message() {
+/// Name, what the next hop does, whom the client names, what it is told in the end.
+type Case = (&'static str, Vec<Rule>, Vec<&'static str>, &'static str);
+
+fn refusals() -> Vec<Case> {
     let rcpt = |who, said: &str| Rule::on(Verb::Rcpt, [Act::say(said)]).containing(who);
     let bye = [Act::say("421 4.3.2 bye"), Act::Close];
-    for (name, rules, rcpts, expected) in [
+    vec![
         (
             "5xx of the next hop",
             vec![rcpt(BEN, "550 5.1.1 gone")],
@@ -72,7 +74,12 @@ fn one_refused_recipient_refuses_the_whole_message() {
             "55",
         ),
         ("ours: alone", vec![], vec!["not a path"], "501 5.1.3 "),
-    ] {
+    ]
+}
+
+#[test]
+fn one_refused_recipient_refuses_the_whole_message() {
+    for (name, rules, rcpts, expected) in refusals() {
         let script = rules
             .into_iter()
             .fold(script(Speaks::Smtp), |s, rule| s.rule(rule));
