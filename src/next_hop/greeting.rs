@@ -103,7 +103,9 @@ async fn attempt(
         connection.login(login, until).await?;
     }
     // A server that has said more than it was asked is not one to give mail to.
-    connection.quiet(Step::Hello).await?;
+    if connection.has_unread_input() {
+        return Err(Unreachable::OutOfTurn { step: Step::Hello });
+    }
     Ok(connection)
 }
 

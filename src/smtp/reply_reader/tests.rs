@@ -99,7 +99,8 @@ fn escaping_cannot_make_an_overlong_line() {
     let (_, reply) = reader.push(&line).unwrap();
     let wire = reply.unwrap().to_wire();
     assert!(wire.lines().all(|line| line.len() <= 998), "{wire}");
-    assert_eq!(wire.matches("\\xFF").count(), 896, "nothing is cut");
+    let text: String = wire.lines().filter_map(|line| line.get(4..)).collect();
+    assert_eq!(text.matches("\\xFF").count(), 896, "nothing is cut");
 }
 
 #[test]
