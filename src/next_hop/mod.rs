@@ -188,7 +188,7 @@ impl NextHop {
         match &self.way {
             Way::Server(pool) => {
                 let mut slot = pool.slot(None).await?;
-                let (mut connection, used) = slot.connection(None).await?;
+                let (mut connection, used) = slot.connection(&mut Vec::new(), None).await?;
                 if used && connection.quiet(Step::Connect).await.is_err() {
                     connection = slot.replacement(None).await?;
                 }

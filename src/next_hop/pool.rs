@@ -165,13 +165,18 @@ impl Pool {
     fn failed(&self) {
         let limits = &self.settings().limits;
         let mut health = lock(&self.health);
+        // What fails while it is set aside, many connections at once among it, is the same failure.
+        let now = Instant::now();
+        if health.aside_until.is_some_and(|until| until > now) {
+            return;
+        }
         health.failures = health.failures.saturating_add(1);
         let wait = back_off(
             health.failures,
             Duration::from_secs(limits.backoff_first_seconds),
             Duration::from_secs(limits.backoff_most_seconds),
         );
-        health.aside_until = Some(Instant::now() + wait);
+        health.aside_until = Some(now + wait);
     }
 
     /// It took a MAIL command, or would have.
@@ -270,12 +275,13 @@ impl Slot {
     }
 
     /// The connection of this slot, else an idle one, else a new one; with it, whether it was used before and may
-    /// therefore have been closed meanwhile. A next hop that gives none is set aside, and the next one is asked.
+    /// therefore have been closed meanwhile. A next hop that gives none is set aside, and the next one that was not `tried` is
+    /// asked; each that failed is `tried` afterwards, so that none is asked twice for one message.
     pub(super) async fn connection(
         &mut self,
+        tried: &mut Vec<Arc<Pool>>,
         until: Option<Instant>,
     ) -> Result<(Box<Connection>, bool), Unreachable> {
-        let mut tried = Vec::new();
         loop {
             let error = match self.connection.take().or_else(|| self.pool.pop_idle()) {
                 Some(connection) => return Ok((connection, true)),
@@ -285,7 +291,7 @@ impl Slot {
                 },
             };
             tried.push(Arc::clone(&self.pool));
-            if !self.go_on(&tried, until).await {
+            if !self.go_on(tried, until).await {
                 return Err(error);
             }
         }

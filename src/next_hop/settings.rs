@@ -156,6 +156,16 @@ pub enum SettingsError {
     /// TLS as it cannot be.
     #[error("next_hop {0}")]
     Tls(#[from] SecureError),
+    /// What would be believed to protect, and does not.
+    #[error(
+        "next_hop tls.{key} is not looked at with tls.mode = \"{mode}\"; set another mode, or leave it out"
+    )]
+    TlsIdle {
+        /// The key.
+        key: &'static str,
+        /// The mode.
+        mode: &'static str,
+    },
     /// The password cannot be read.
     #[error("next_hop auth.password_file {}: {why}", file.display())]
     Password {
@@ -267,6 +277,7 @@ impl Settings {
                 return Err(SettingsError::NotForMaildir(key));
             }
         }
+        self.check_tls()?;
         let in_clear = self.tls.mode == TlsMode::None;
         if self
             .auth
@@ -276,6 +287,30 @@ impl Settings {
             return Err(SettingsError::AuthWithoutTls);
         }
         Ok(())
+    }
+
+    /// Nothing that is said of certificates may be passed over in silence.
+    fn check_tls(&self) -> Result<(), SettingsError> {
+        let tls = &self.tls;
+        let (mode, any, verified) = match tls.mode {
+            TlsMode::None => ("none", false, false),
+            TlsMode::Opportunistic => ("opportunistic", true, false),
+            TlsMode::Required => ("required", true, false),
+            TlsMode::Verified => ("verified", true, true),
+        };
+        let given = [
+            ("implicit", tls.implicit, any),
+            ("name", tls.name.is_some(), any),
+            ("ca_file", tls.ca_file.is_some(), verified),
+            ("fingerprint", tls.fingerprint.is_some(), verified),
+        ];
+        match given
+            .into_iter()
+            .find(|(_, given, heeded)| *given && !heeded)
+        {
+            Some((key, ..)) => Err(SettingsError::TlsIdle { key, mode }),
+            None => Ok(()),
+        }
     }
 
     /// Every file that it rests on.

@@ -79,8 +79,11 @@ impl Relay {
     ) -> Delivery {
         let mut delivery = Delivery::new(load.recipients, prepared);
         let mut way = match live {
-            // One transaction for everybody, and the next hop has the envelope already.
-            Some(transit) if one_for_all(&load, journey) => Way::Envelope(transit),
+            // One transaction for everybody, and the next hop has the envelope already. Where the connection was lost among
+            // its verdicts, those who were accepted are named again over another one, as for several variants.
+            Some(transit) if one_for_all(&load, journey) && !transit.is_lost() => {
+                Way::Envelope(transit)
+            }
             Some(transit) => Way::Line(transit.reset().await),
             None => Way::None,
         };

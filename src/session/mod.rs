@@ -269,8 +269,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
     async fn obey(&mut self, line: Line) -> Result<Flow, WireError> {
         let limits = self.shared.limits.clone();
+        let mut names_recipient = false;
         let command = match line {
-            Line::Whole(octets) => Command::parse(&octets),
+            Line::Whole(octets) => {
+                let verb = octets.get(..4).unwrap_or_default();
+                names_recipient = verb.eq_ignore_ascii_case(b"RCPT");
+                Command::parse(&octets)
+            }
             Line::TooLong => Err(replies::command_too_long(limits.command_line_octets)),
             Line::Lost(lost) => {
                 self.ask_group().await;
@@ -285,15 +290,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         if !joins || self.group.len() >= RCPT_GROUP.min(self.dialog.room()) {
             self.ask_group().await;
         }
-        let flow = self.act(command).await?;
+        let flow = self.act(command, names_recipient).await?;
         if self.wire.is_full() {
             self.wire.flush().await?;
         }
         Ok(flow)
     }
 
-    async fn act(&mut self, command: Result<Command, Reply>) -> Result<Flow, WireError> {
-        let rcpt = matches!(command, Ok(Command::Rcpt(_)));
+    /// Does what a command means now. `names_recipient`: it is a RCPT, understood or not.
+    async fn act(
+        &mut self,
+        command: Result<Command, Reply>,
+        names_recipient: bool,
+    ) -> Result<Flow, WireError> {
         if matches!(command, Ok(Command::Mail(_))) {
             self.take_up();
         }
@@ -306,9 +315,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 // A RCPT that is refused here must not overtake those that were asked before it.
                 self.ask_group().await;
                 match &mut self.open {
-                    Some(open) if rcpt && open.is_together() => {
+                    Some(open) if names_recipient && open.is_together() => {
                         open.refuse_all(reply);
-                        self.wire.say(&replies::recipient_ok());
+                        let told = replies::recipient_ok();
+                        // It counts as accepted until the end of data, where the whole message is refused.
+                        self.dialog.rcpts_answered(std::slice::from_ref(&told));
+                        self.wire.say(&told);
                     }
                     _ => self.wire.say(&reply),
                 }

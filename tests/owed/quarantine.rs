@@ -92,6 +92,8 @@ fn a_message_that_kills_is_left_alone_and_the_others_go_on() {
     let hop = IllMannered::start_on(&address, Script::smtp());
     served.start_again(&busy);
     wait_until("the other message", &served, || copies(&hop, BEN) == 1);
+    // Taken there; that nothing is owed any more is noted a moment later.
+    wait_until("its end", &served, || listed(&served).len() == 1);
     let entries = listed(&served);
     assert_eq!(entries.len(), 1, "{entries:?}");
     assert_eq!(entries[0]["state"], "quarantine", "{entries:?}");

@@ -165,23 +165,31 @@ async fn observe(admin: Option<Admin>, watched: Arc<Watched>) {
 /// Asks the next hop before a client has to wait for it, and again while none takes mail: whoever goes by `/readyz` sends no
 /// client that would find out. A relay that gives up at boot because another starts later helps nobody.
 async fn reach(mut relays: watch::Receiver<Arc<Relay>>) {
+    // A maildir takes mail without being asked; its directories are made all the same, and trouble with them is said at once.
+    let mut is_new = true;
     loop {
         let next_hop = Arc::clone(&relays.borrow_and_update().next_hop);
-        if !next_hop.takes_mail() {
+        if std::mem::take(&mut is_new) || !next_hop.takes_mail() {
             tokio::select! {
                 reached = next_hop.reach() => if let Err(error) = reached {
                     // What happened was logged where it happened.
                     tracing::debug!(%error, "no next hop takes mail");
                 },
                 changed = relays.changed() => match changed {
-                    Ok(()) => continue,
+                    Ok(()) => {
+                        is_new = true;
+                        continue;
+                    }
                     Err(_) => return,
                 },
             }
         }
         tokio::select! {
             () = tokio::time::sleep(REACH_AGAIN) => {}
-            changed = relays.changed() => if changed.is_err() { return; },
+            changed = relays.changed() => match changed {
+                Ok(()) => is_new = true,
+                Err(_) => return,
+            },
         }
     }
 }
