@@ -4,36 +4,36 @@
 //! A listener that cannot be bound ends the start with an error naming its address; trouble with accepting is logged and
 //! waited out. It prints nothing.
 
+mod accepting;
 mod doors;
+mod handed;
 mod listener;
-mod proxy;
+pub mod proxy;
+mod socket;
 mod tls;
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use self::accepting::{Arrival, Connection, Listeners};
 use self::doors::{Doors, Place};
+pub use self::handed::Handed;
 pub use self::listener::{Address, AuthSettings, DoorError, ListenerSettings};
-use self::listener::{Socket, listen};
+use self::socket::{Socket, listen};
 pub use self::tls::{TlsError, TlsSettings};
 use crate::session::door::{Door, Identity};
 use crate::session::{self, Live, Peer, Shared};
 use crate::smtp::reply::Reply;
 
-/// How long accepting pauses when the system has no more descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Why the server could not start. The operator is to blame, or whoever holds the address.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -64,21 +64,16 @@ pub enum ServerError {
 /// What is listened on: the address, and what its sessions go by.
 pub type Doorway = (Address, Arc<Door>);
 
-/// A connection on its way to its session.
-#[derive(Debug)]
-enum Connection {
-    Tcp(TcpStream, SocketAddr),
-    Unix(UnixStream),
-}
-
-/// A connection and where it came in.
-type Arrival = (Connection, Arc<Door>);
-
-/// Sockets that were bound for a change, and every doorway after it.
+/// Everything that a running server goes over to at once.
 #[derive(Debug)]
 struct Change {
-    sockets: Vec<(Address, Socket)>,
+    /// Bound for it.
+    sockets: Vec<(Address, Vec<Socket>)>,
+    /// Every doorway after it.
     doorways: Vec<Doorway>,
+    shared: Arc<Shared>,
+    /// Told when it is done.
+    done: oneshot::Sender<()>,
 }
 
 /// Changes what a running server listens on and what its sessions share.
@@ -88,7 +83,9 @@ pub struct Steering {
     changes: mpsc::Sender<Change>,
     /// The addresses that are bound, as configured.
     bound: watch::Receiver<Vec<Address>>,
+    handed: Handed,
     doors: Doors,
+    stopping: watch::Receiver<bool>,
 }
 
 impl Steering {
@@ -97,13 +94,18 @@ impl Steering {
         self.doors.taken()
     }
 
+    /// Whether the server was told to stop.
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
     /// What sessions share now.
     pub fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.live.borrow())
     }
 
-    /// Goes over to other listeners and another shared value, or changes nothing. Sessions of a listener that is gone go on to
-    /// their end; every session takes up the new value with its next MAIL.
+    /// Goes over to other listeners and another shared value, or changes nothing; when it returns, the change is done. Sessions
+    /// of a listener that is gone go on to their end; every session takes up the new values with its next MAIL.
     ///
     /// # Errors
     /// The first address that cannot be bound.
@@ -116,28 +118,30 @@ impl Steering {
         let mut sockets = Vec::new();
         for (address, _) in &doorways {
             if !bound.contains(address) {
-                sockets.push((address.clone(), listen(address).await?));
+                sockets.push((address.clone(), listen(address, &self.handed).await?));
             }
         }
+        let (done, told) = oneshot::channel();
+        let change = Change {
+            sockets,
+            doorways,
+            shared,
+            done,
+        };
         // A server that has stopped listening has nothing to change any more.
-        let _ = self.changes.send(Change { sockets, doorways }).await;
-        self.live.send_replace(shared);
+        if self.changes.send(change).await.is_ok() {
+            let _ = told.await;
+        }
         Ok(())
     }
-}
-
-/// One listener at work.
-#[derive(Debug)]
-struct Running {
-    door: watch::Sender<Arc<Door>>,
-    accepting: AbortHandle,
 }
 
 /// The listeners, bound and not yet serving.
 #[derive(Debug)]
 pub struct Server {
-    sockets: Vec<(Address, Socket)>,
+    sockets: Vec<(Address, Vec<Socket>)>,
     doorways: Vec<Doorway>,
+    handed: Handed,
     live: watch::Sender<Arc<Shared>>,
     changes: (mpsc::Sender<Change>, mpsc::Receiver<Change>),
     bound: watch::Sender<Vec<Address>>,
@@ -156,18 +160,20 @@ pub struct Drained {
 }
 
 impl Server {
-    /// Binds every listener, or none. `drain_seconds` is what open transactions get when the server is stopped.
+    /// Binds every listener, or none; those at `systemd:NAME` are among `handed`. `drain_seconds` is what open transactions get
+    /// when the server is stopped.
     ///
     /// # Errors
     /// The first listener that cannot be bound.
     pub async fn bind(
         doorways: Vec<Doorway>,
         shared: Arc<Shared>,
+        handed: Handed,
         drain_seconds: u64,
     ) -> Result<Self, ServerError> {
         let mut sockets = Vec::with_capacity(doorways.len());
         for (address, _) in &doorways {
-            sockets.push((address.clone(), listen(address).await?));
+            sockets.push((address.clone(), listen(address, &handed).await?));
         }
         let bound = doorways.iter().map(|(address, _)| address.clone());
         Ok(Self {
@@ -175,6 +181,7 @@ impl Server {
             doors: Doors::new(&shared.limits),
             sockets,
             doorways,
+            handed,
             live: watch::Sender::new(shared),
             changes: mpsc::channel(1),
             drain: Duration::from_secs(drain_seconds),
@@ -198,7 +205,9 @@ impl Server {
             live: self.live.clone(),
             changes: self.changes.0.clone(),
             bound: self.bound.subscribe(),
+            handed: self.handed.clone(),
             doors: self.doors.clone(),
+            stopping: self.stopping.subscribe(),
         }
     }
 
@@ -206,7 +215,10 @@ impl Server {
     pub fn addresses(&self) -> Vec<Address> {
         self.sockets
             .iter()
-            .map(|(configured, socket)| socket.address().unwrap_or_else(|_| configured.clone()))
+            .flat_map(|(configured, sockets)| {
+                let real = |socket: &Socket| socket.address().unwrap_or_else(|| configured.clone());
+                sockets.iter().map(real)
+            })
             .collect()
     }
 
@@ -239,34 +251,32 @@ impl Server {
 
     /// Serves until the first message on `stops`, then drains until the second or until the time is up.
     pub async fn run_until(self, stops: &mut mpsc::Receiver<()>) -> Drained {
-        let (stopping, stopped) = (self.stopping, self.bound);
-        let stopped = (stopped, stopping.subscribe());
+        let (stopping, stopped) = (self.stopping.clone(), self.stopping.subscribe());
         let (send, mut accepted) = mpsc::channel(1);
-        let (mut accepting, mut running) = (JoinSet::new(), BTreeMap::new());
-        let first = Change {
-            sockets: self.sockets,
-            doorways: self.doorways,
-        };
-        change(&mut running, &mut accepting, &send, first);
+        let mut listeners = Listeners::new(send);
+        listeners.change(self.sockets, self.doorways).await;
         let mut changes = self.changes.1;
         let doors = self.doors;
         let mut sessions = JoinSet::new();
         loop {
             tokio::select! {
                 Some(arrival) = accepted.recv() => {
-                    admit(arrival, self.live.subscribe(), &doors, &stopped.1, &mut sessions);
+                    admit(arrival, self.live.subscribe(), &doors, &stopped, &mut sessions);
                 }
                 Some(ended) = sessions.join_next() => report(ended),
                 Some(next) = changes.recv() => {
-                    stopped.0.send_replace(next.doorways.iter().map(|(address, _)| address.clone()).collect());
-                    change(&mut running, &mut accepting, &send, next);
-                    doors.limit(&self.live.borrow().limits);
+                    let addresses = next.doorways.iter().map(|(address, _)| address.clone());
+                    self.bound.send_replace(addresses.collect());
+                    doors.limit(&next.shared.limits);
+                    self.live.send_replace(next.shared);
+                    listeners.change(next.sockets, next.doorways).await;
+                    let _ = next.done.send(());
                 }
                 _ = stops.recv() => break,
             }
         }
-        // The listeners close with their tasks: what still connects is refused by the system.
-        accepting.shutdown().await;
+        drop(changes);
+        listeners.close().await;
         drop(accepted);
         tracing::info!(
             sessions = sessions.len(),
@@ -280,41 +290,6 @@ impl Server {
         sessions.shutdown().await;
         tracing::info!(cut_short, "stopped");
         Drained { cut_short, until }
-    }
-}
-
-/// Starts what is new, tells what stays, ends what is gone.
-fn change(
-    running: &mut BTreeMap<String, Running>,
-    accepting: &mut JoinSet<()>,
-    send: &mpsc::Sender<Arrival>,
-    change: Change,
-) {
-    let mut sockets: BTreeMap<String, Socket> = change
-        .sockets
-        .into_iter()
-        .map(|(address, socket)| (address.to_string(), socket))
-        .collect();
-    let mut gone = std::mem::take(running);
-    for (address, door) in change.doorways {
-        let address = address.to_string();
-        match (gone.remove(&address), sockets.remove(&address)) {
-            (Some(listener), _) => {
-                listener.door.send_replace(door);
-                running.insert(address, listener);
-            }
-            (None, Some(socket)) => {
-                let (sender, receiver) = watch::channel(door);
-                let accepting = accepting.spawn(accept(socket, receiver, send.clone()));
-                let door = sender;
-                running.insert(address, Running { door, accepting });
-            }
-            (None, None) => tracing::error!(address, "a listener without a socket"),
-        }
-    }
-    for (address, listener) in gone {
-        tracing::info!(address, "no longer listening");
-        listener.accepting.abort();
     }
 }
 
@@ -336,40 +311,14 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-async fn accept(socket: Socket, door: watch::Receiver<Arc<Door>>, send: mpsc::Sender<Arrival>) {
-    loop {
-        let connection = match &socket {
-            Socket::Tcp(socket) => socket
-                .accept()
-                .await
-                .map(|(stream, peer)| Connection::Tcp(stream, peer)),
-            Socket::Unix(socket, _) => socket
-                .accept()
-                .await
-                .map(|(stream, _)| Connection::Unix(stream)),
-        };
-        let door = Arc::clone(&door.borrow());
-        match connection {
-            Ok(connection) => {
-                if send.send((connection, door)).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                tracing::error!(listener = %door.listener, %error, "cannot accept");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
 fn admit(
-    (connection, door): Arrival,
+    (connection, doorway): Arrival,
     live: Live,
     doors: &Doors,
     stopped: &watch::Receiver<bool>,
     sessions: &mut JoinSet<()>,
 ) {
+    let door = Arc::clone(&doorway.borrow());
     let address = match &connection {
         Connection::Tcp(_, peer) => Some(*peer),
         Connection::Unix(_) => None,
@@ -386,12 +335,16 @@ fn admit(
         Ok(place) => place,
         Err(reply) => {
             tracing::info!(listener = %door.listener, client = ?identity.ip(), reply = %reply.text(), "client sent away");
-            refuse(connection, &reply);
+            live.borrow().counters.sent_away(&reply);
+            // Where TLS comes first a word in clear would only look like an attack.
+            if !door.is_implicit() {
+                refuse(connection, &reply);
+            }
             return;
         }
     };
     let peer = Peer {
-        door,
+        doorway,
         identity,
         session: session::fresh_id(),
     };
@@ -425,30 +378,51 @@ struct Way {
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, mut peer: Peer, mut way: Way) {
     if way.proxied {
-        let within = way.live.borrow().limits.handshake_timeout();
-        match timeout(within, proxy::read(&mut stream)).await {
-            Ok(Ok(Some(client))) => {
-                peer.identity.address = Some(client);
-                peer.identity.local = false;
-                let trusted = peer.door.trusts(&peer.identity);
-                if let Err(reply) = way.place.become_one_of(peer.identity.ip(), trusted) {
-                    tracing::info!(listener = %peer.door.listener, client = ?peer.identity.ip(), reply = %reply.text(), "client sent away");
-                    return session::turn_away(stream, &way.live, &reply).await;
-                }
-            }
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => {
-                tracing::info!(listener = %peer.door.listener, proxy = ?peer.identity.ip(), %error, "connection closed");
-                return;
-            }
-            Err(_) => {
-                tracing::info!(listener = %peer.door.listener, proxy = ?peer.identity.ip(), "no PROXY header in time (handshake_timeout_seconds)");
-                return;
-            }
+        match introduced(&mut stream, &mut peer, &mut way).await {
+            Some(Ok(())) => {}
+            Some(Err(reply)) => return session::turn_away(stream, &way.live, &reply).await,
+            None => return,
         }
     }
     session::run(stream, way.live, &peer, way.stopped).await;
     drop(way.place);
+}
+
+/// Reads for whom a proxy speaks. `None`: it did not say so as it should, and is told nothing: it is not our proxy. An error is
+/// told to the client that it speaks for.
+async fn introduced<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    peer: &mut Peer,
+    way: &mut Way,
+) -> Option<Result<(), Reply>> {
+    let (door, shared) = (
+        Arc::clone(&peer.doorway.borrow()),
+        Arc::clone(&way.live.borrow()),
+    );
+    let header = tokio::select! {
+        header = timeout(shared.limits.handshake_timeout(), proxy::read(stream)) => header,
+        // Nothing was begun, so nothing has to be finished.
+        _ = way.stopped.wait_for(|stopped| *stopped) => return None,
+    };
+    let why = match header {
+        Ok(Ok(None)) => return Some(Ok(())),
+        Ok(Ok(Some(client))) => {
+            peer.identity.address = Some(client);
+            peer.identity.local = false;
+            let trusted = door.trusts(&peer.identity);
+            let place = way.place.become_one_of(peer.identity.ip(), trusted);
+            if let Err(reply) = &place {
+                tracing::info!(listener = %door.listener, client = ?peer.identity.ip(), reply = %reply.text(), "client sent away");
+                shared.counters.sent_away(reply);
+            }
+            return Some(place);
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no PROXY header in time (handshake_timeout_seconds)".to_owned(),
+    };
+    tracing::info!(listener = %door.listener, proxy = ?peer.identity.ip(), why, "connection closed");
+    shared.counters.broken_off("proxy_header");
+    None
 }
 
 /// Says why and closes, without waiting: a fresh connection has room for one line, and who does not read it loses it.

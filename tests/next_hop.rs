@@ -6,6 +6,8 @@
     reason = "test code: a panic here is a failed test"
 )]
 
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "support/ill_mannered.rs"]
 mod ill_mannered;
 
@@ -13,8 +15,12 @@ mod ill_mannered;
 mod connections;
 #[path = "next_hop/fates.rs"]
 mod fates;
+#[path = "next_hop/order.rs"]
+mod order;
 #[path = "next_hop/parameters.rs"]
 mod parameters;
+#[path = "next_hop/secure.rs"]
+mod secure;
 #[path = "next_hop/submission.rs"]
 mod submission;
 #[path = "next_hop/transactions.rs"]

@@ -19,7 +19,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use ill_mannered::{Act, IllMannered, Rule, Script, Verb};
-use support::{Config, PATIENCE, Served};
+use support::{Client, Config, PATIENCE, Served};
 use traffic::{
     ANNA, BEN, CLEO, SENDER, Submission, TRACE, block, config_for, contains, copies, dead, eager,
     letter, next_hop_lines, on_the_wire, said, start, wait_until,
@@ -152,6 +152,27 @@ fn a_refused_message_that_drags_on_holds_no_room() {
     wait_until("room again", &served, || busy().starts_with("250 "));
     dragging.send(b"\r\n.\r\n");
     assert!(said(&mut dragging).starts_with("550 5.6."));
+}
+
+/// RFC 2920 3.2: what was answered is sent as soon as there is nothing more to read. Some clients say MAIL, RCPT and BDAT in one
+/// write and hear the answers to the first two before they go on with the chunk.
+#[test]
+fn replies_do_not_wait_for_the_rest_of_a_chunk() {
+    let served = Served::start(&Config::default());
+    let mut client = Client::connect(served.address());
+    said(&mut client);
+    client.send(b"EHLO client.example\r\n");
+    client.reply();
+    client.send(b"MAIL FROM:<a@b.example>\r\nRCPT TO:<b@c.example>\r\nBDAT 17 LAST\r\nSubject:");
+    assert_eq!(said(&mut client), "250 2.1.0 ok");
+    assert_eq!(said(&mut client), "250 2.1.5 ok");
+    client.send(b" a\r\n\r\nx\r\n");
+    assert_eq!(said(&mut client), "250 2.0.0 stored");
+    // The same where the chunk has no place and is thrown away.
+    client.send(b"NOOP\r\nBDAT 4 LAST\r\nab");
+    assert!(said(&mut client).starts_with("250 "));
+    client.send(b"cd");
+    assert!(said(&mut client).starts_with("503 "));
 }
 
 #[test]

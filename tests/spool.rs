@@ -56,6 +56,7 @@ fn envelope(paths: &[&str]) -> Envelope {
         attempts: 0,
         next_attempt_at: Timestamp::from_second(1_060).unwrap(),
         delay_told_at: None,
+        login_named: false,
         retried_at: None,
         dead: None,
     }

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
@@ -56,6 +56,15 @@ impl Number {
     }
 }
 
+impl Number {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        match self.grows {
+            true => ConstCounter::new(self.value).encode(encoder),
+            false => ConstGauge::new(self.value).encode(encoder),
+        }
+    }
+}
+
 /// Where the numbers come from.
 pub trait Source: fmt::Debug + Send + Sync {
     /// Every number now; those of one name stand together.
@@ -80,17 +89,17 @@ impl Collector for Numbers {
                 false => ConstGauge::new(0u64).metric_type(),
             };
             let mut metric = encoder.encode_descriptor(first.name, first.help, None, kind)?;
+            if first.label.is_none() {
+                first.encode(metric)?;
+                continue;
+            }
             for number in family {
                 let labels: Vec<(&str, &str)> = number
                     .label
                     .iter()
                     .map(|(label, value)| (*label, value.as_str()))
                     .collect();
-                let labelled = metric.encode_family(&labels)?;
-                match number.grows {
-                    true => ConstCounter::new(number.value).encode(labelled)?,
-                    false => ConstGauge::new(number.value).encode(labelled)?,
-                }
+                number.encode(metric.encode_family(&labels)?)?;
             }
         }
         Ok(())

@@ -5,6 +5,7 @@
 
 mod metrics;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,15 +19,15 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 pub use self::metrics::{Number, Source};
 
 /// Octets of the header of a request.
 const HEADER_OCTETS: usize = 8 << 10;
-/// Connections at once.
-const CONNECTIONS: usize = 16;
+/// Connections at once; one more ends the oldest, so that whoever only holds connections open keeps nobody out.
+const CONNECTIONS: usize = 32;
 /// How long one connection may take, whatever it does.
 const CONNECTION: Duration = Duration::from_secs(30);
 /// How long a client has for its header.
@@ -103,11 +104,8 @@ impl Admin {
 
     /// Answers until dropped.
     pub async fn serve(self, source: Arc<dyn Source>) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut open: VecDeque<AbortHandle> = VecDeque::new();
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                return;
-            };
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
                 Err(error) => {
@@ -116,8 +114,14 @@ impl Admin {
                     continue;
                 }
             };
+            open.retain(|connection| !connection.is_finished());
+            if open.len() >= CONNECTIONS
+                && let Some(oldest) = open.pop_front()
+            {
+                oldest.abort();
+            }
             let source = Arc::clone(&source);
-            tokio::spawn(async move {
+            let connection = tokio::spawn(async move {
                 let service = service_fn(move |request| {
                     let source = Arc::clone(&source);
                     async move { Ok::<_, Infallible>(answer(&request, source.as_ref()).await) }
@@ -129,8 +133,8 @@ impl Admin {
                     .serve_connection(TokioIo::new(stream), service);
                 // Whatever became of it, the next one is served.
                 let _ = timeout(CONNECTION, serving).await;
-                drop(place);
             });
+            open.push_back(connection.abort_handle());
         }
     }
 }

@@ -1,10 +1,13 @@
 //! `pixelgate spool`: what is owed and lies on disk, for the operator whose mail it is.
 //!
-//! Addresses are shown, for they stand in the operator's own files; a body only where it is asked for. Looking takes no lock;
+//! `list` shows no address, so that it can be pasted into a ticket; `show` does, for one entry, because whom it is for is what
+//! the operator asks then; a body is shown only where it is asked for. Looking takes no lock;
 //! what is to change is done by the relay that holds the spool, or here where none does. Nothing is dropped without `--yes`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -12,21 +15,23 @@ use jiff::Timestamp;
 
 use super::serve::read;
 use super::{Exit, Failure, complain, say};
+use crate::smtp::reply::Reply;
 use crate::spool::{
-    Asked, Done, Entry, EntryId, Envelope, Origin, Owes, Settings, SpoolError, State, ask, entries,
-    entry, message_file,
+    Asked, Desk, Done, Entry, EntryId, Envelope, Origin, Owes, Settings, SpoolError, State,
+    entries, entry, message_file,
 };
 
 /// `pixelgate spool`.
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum Command {
-    /// Every entry: its state, age, attempts, when it is tried next, and how many it is for
+    /// Every entry: its state, age, attempts, when it is tried next, for how many, and the codes of the last answers.
+    /// No address and no text of a next hop: those are in `show`
     List {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
     },
-    /// One entry: who is owed what, and what was last said about it
+    /// One entry: who is owed what, and what was last said about it, with the addresses
     Show {
         /// The entry, as `list` and the log name it
         id: String,
@@ -103,15 +108,44 @@ fn in_line(entry: &Entry, now: Timestamp) -> String {
     let head = format!("{:<18} {:<10}", entry.id.as_str(), entry.state.as_str());
     match &entry.envelope {
         Ok(envelope) => format!(
-            "{head} {} old, {} attempts, {}, {} octets, {} recipients",
+            "{head} {} old, {} attempts, {}, {} octets, {} recipients{}",
             duration(envelope.arrived_at, now),
             envelope.attempts,
             next(entry.state, envelope, now),
             entry.octets,
-            envelope.recipients.len()
+            envelope.recipients.len(),
+            why(envelope)
         ),
         Err(why) => format!("{head} cannot be read: {why}"),
     }
+}
+
+/// Why it is here, as far as that can be said without a name: why it was given up, or what was answered last.
+fn why(envelope: &Envelope) -> String {
+    if let Some(why) = &envelope.dead {
+        return format!(", {why}");
+    }
+    let codes = last_answers(envelope);
+    match codes.is_empty() {
+        true => String::new(),
+        false => format!(", last answered {}", codes.join(" and ")),
+    }
+}
+
+/// Code and enhanced code of each last answer, each once.
+fn last_answers(envelope: &Envelope) -> Vec<String> {
+    let said = envelope
+        .recipients
+        .iter()
+        .filter_map(|recipient| recipient.last_reply.as_ref())
+        .map(|said| {
+            let reply = Reply::from(said);
+            match reply.enhanced() {
+                Some(enhanced) => format!("{} {enhanced}", said.code),
+                None => said.code.to_string(),
+            }
+        });
+    said.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn next(state: State, envelope: &Envelope, now: Timestamp) -> String {
@@ -147,6 +181,10 @@ fn as_json(entry: &Entry, now: Timestamp) -> serde_json::Value {
             "attempts": envelope.attempts,
             "next_attempt_at": envelope.next_attempt_at.to_string(),
             "recipients": envelope.recipients.len(),
+            "owed_copies": envelope.owed(Owes::Delivery).count(),
+            "owed_reports": envelope.owed(Owes::FailedDsn).count(),
+            "delay_told_at": envelope.delay_told_at.map(|at| at.to_string()),
+            "last_answers": last_answers(envelope),
             "why": envelope.dead,
         }),
         Err(why) => serde_json::json!({ "unreadable": why }),
@@ -182,6 +220,9 @@ fn describe(text: &mut String, envelope: &Envelope) {
         Origin::Own => writeln!(text, "written by this relay"),
     };
     let _ = writeln!(text, "reverse-path: {}", envelope.reverse_path);
+    if let Some(at) = envelope.delay_told_at {
+        let _ = writeln!(text, "the sender was told of the delay: {at}");
+    }
     if let Some(why) = &envelope.dead {
         let _ = writeln!(text, "given up: {why}");
     }
@@ -199,11 +240,17 @@ fn describe(text: &mut String, envelope: &Envelope) {
                 text,
                 "; last answer: {} {}",
                 said.code,
-                said.lines.join(" ")
+                printable(&said.lines.join(" "))
             );
         }
         text.push('\n');
     }
+}
+
+/// What a next hop said does nothing to a terminal.
+fn printable(text: &str) -> String {
+    let blank = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(blank).collect()
 }
 
 fn message_of(file: &Path) -> Result<Vec<u8>, Failure> {
@@ -213,6 +260,17 @@ fn message_of(file: &Path) -> Result<Vec<u8>, Failure> {
             format_args!("{}: {error}", file.display()),
         )
     })
+}
+
+/// The last copy of a message: durable before the spool's goes, readable by nobody else, over no other file.
+fn save_new(path: &Path, octets: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(octets)?;
+    file.sync_all()
 }
 
 fn retry(settings: &Settings, id: Option<&str>, all: bool) -> Result<(), Failure> {
@@ -227,22 +285,31 @@ fn retry(settings: &Settings, id: Option<&str>, all: bool) -> Result<(), Failure
         }
         None => Vec::new(),
     };
+    if chosen.is_empty() {
+        return say("nothing lies in the spool\n");
+    }
+    let desk = Desk::open(settings).map_err(failure)?;
+    let done = desk.ask(&chosen, Asked::Retry).map_err(failure)?;
     let mut text = String::new();
-    let mut last = Ok(());
-    for id in chosen {
-        match told(&id, ask(settings, &id, Asked::Retry).map_err(failure)?) {
+    let mut first = Ok(());
+    for (id, done) in chosen.iter().zip(done) {
+        match told(id, done) {
             Ok(()) => {
-                let _ = writeln!(text, "{id}: will be tried at once");
+                let when = match desk.is_beside() {
+                    true => "will be tried at once",
+                    false => "will be tried as soon as a relay runs",
+                };
+                let _ = writeln!(text, "{id}: {when}");
             }
             Err(error) if all => {
                 complain(&error.message);
-                last = Err(error);
+                first = first.and(Err(error));
             }
             Err(error) => return Err(error),
         }
     }
     say(&text)?;
-    last
+    first
 }
 
 fn told(id: &EntryId, done: Done) -> Result<(), Failure> {
@@ -251,6 +318,11 @@ fn told(id: &EntryId, done: Done) -> Result<(), Failure> {
         Done::Yes => Ok(()),
         Done::Busy => wrong(Exit::Again, "it is being delivered at this moment"),
         Done::Unknown => wrong(Exit::Data, "there is no such entry"),
+        Done::Failed(why) if why.is_empty() => wrong(
+            Exit::Unavailable,
+            "the relay that holds the spool could not do it; its log says why",
+        ),
+        Done::Failed(why) => wrong(Exit::Unavailable, &why),
         Done::Unanswered => wrong(
             Exit::Again,
             "the relay that holds the spool did not answer within 15 s",
@@ -275,14 +347,20 @@ fn drop_one(
     }
     if let Some(save) = save {
         let octets = message_of(&message_file(&settings.directory, id))?;
-        std::fs::write(save, octets).map_err(|error| {
+        save_new(save, &octets).map_err(|error| {
             Failure::new(
                 Exit::Unavailable,
                 format_args!("{}: {error}", save.display()),
             )
         })?;
     }
-    told(id, ask(settings, id, Asked::Drop).map_err(failure)?)?;
+    let desk = Desk::open(settings).map_err(failure)?;
+    for done in desk
+        .ask(std::slice::from_ref(id), Asked::Drop)
+        .map_err(failure)?
+    {
+        told(id, done)?;
+    }
     say(&format!(
         "{id}: dropped, {owed} recipients will not be served\n"
     ))

@@ -12,7 +12,7 @@ use crate::session::logins::Certificates;
 use crate::{admin, ledger, next_hop, register, relay, server, session, spool};
 
 /// The whole file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// `[[listener]]`.

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream, UnixStream};
-use tokio::time::{Instant, timeout_at};
+use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::smtp::extensions::Extensions;
 use crate::smtp::reply::Reply;
@@ -349,17 +349,20 @@ pub(super) fn due(seconds: u64, until: Option<Instant>) -> Instant {
     until.map_or(by, |until| until.min(by))
 }
 
-/// A socket to a server, nothing said on it yet.
+/// A socket to a server, nothing said on it yet. A name is resolved anew each time; of its addresses the first that answers is
+/// used, and all of them are tried by `by`.
 pub(super) async fn connect(
     address: &Address,
     source: Option<IpAddr>,
+    by: Instant,
 ) -> io::Result<Box<dyn Stream>> {
     match address {
         Address::Tcp { host, port } => {
-            let stream = match source {
-                None => TcpStream::connect((host.as_str(), *port)).await?,
-                Some(source) => connect_from(source, host, *port).await?,
-            };
+            let resolved: Vec<SocketAddr> = lookup_host((host.as_str(), *port))
+                .await?
+                .filter(|address| source.is_none_or(|own| own.is_ipv4() == address.is_ipv4()))
+                .collect();
+            let stream = connect_any(&resolved, source, by).await?;
             // Without it, a dot sent apart from its message waits 40 ms for a delayed ACK.
             stream.set_nodelay(true)?;
             Ok(Box::new(stream))
@@ -372,25 +375,37 @@ pub(super) async fn connect(
     }
 }
 
-/// From an address of ours, to the first of the host's addresses of the same family that answers.
-async fn connect_from(source: IpAddr, host: &str, port: u16) -> io::Result<TcpStream> {
+/// To the first of these that answers. One that swallows our packets leaves the others their share of the time.
+async fn connect_any(
+    addresses: &[SocketAddr],
+    source: Option<IpAddr>,
+    by: Instant,
+) -> io::Result<TcpStream> {
     let mut last = io::Error::new(
         io::ErrorKind::AddrNotAvailable,
-        "the host has no address of source_address's family",
+        "the host has no address, or none of source_address's family",
     );
-    for address in tokio::net::lookup_host((host, port)).await? {
-        let socket = match (source, address) {
-            (IpAddr::V4(_), SocketAddr::V4(_)) => TcpSocket::new_v4()?,
-            (IpAddr::V6(_), SocketAddr::V6(_)) => TcpSocket::new_v6()?,
-            _ => continue,
-        };
-        socket.bind((source, 0).into())?;
-        match socket.connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
+    for (tried, address) in addresses.iter().enumerate() {
+        let others = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+        let share = by.saturating_duration_since(Instant::now()) / others;
+        match timeout(share, connect_one(*address, source)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
         }
     }
     Err(last)
+}
+
+async fn connect_one(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    if let Some(source) = source {
+        socket.bind((source, 0).into())?;
+    }
+    socket.connect(address).await
 }
 
 async fn write_all(stream: &mut Box<dyn Stream>, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {

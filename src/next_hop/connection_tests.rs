@@ -99,3 +99,51 @@ fn the_last_block_is_known_and_none_is_larger_than_allowed() {
         ]
     );
 }
+
+/// An address whose connections hang: somebody listens there who takes none, and as many wait as may.
+async fn hanging() -> (TcpListener, Vec<TcpStream>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while waiting.len() < 16 {
+        match timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
+            Ok(stream) => waiting.push(stream.unwrap()),
+            Err(_) => return (listener, waiting),
+        }
+    }
+    panic!("the kernel takes more than it was told");
+}
+
+#[tokio::test]
+async fn an_address_that_hangs_leaves_time_for_the_others() {
+    let (hangs, _waiting) = hanging().await;
+    let hangs = hangs.local_addr().unwrap();
+    let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let refuses = {
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        gone.local_addr().unwrap()
+    };
+    let all = [hangs, refuses, open.local_addr().unwrap()];
+    let by = Instant::now() + Duration::from_secs(6);
+    let early = by - Duration::from_secs(1);
+    let connecting = timeout_at(early, connect_any(&all, None, by));
+    let stream = connecting.await.expect("in its share").unwrap();
+    assert_eq!(stream.peer_addr().unwrap(), open.local_addr().unwrap());
+    let by = Instant::now() + Duration::from_secs(1);
+    let error = connect_any(&[hangs], None, by).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    let error = connect_any(&[], None, by).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable);
+}
+
+#[tokio::test]
+async fn a_connection_comes_from_the_address_it_is_told() {
+    let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let source = "127.0.0.7".parse().unwrap();
+    let by = Instant::now() + Duration::from_secs(6);
+    let all = [open.local_addr().unwrap()];
+    let stream = connect_any(&all, Some(source), by).await.unwrap();
+    assert_eq!(stream.local_addr().unwrap().ip(), source);
+}

@@ -69,7 +69,8 @@ async fn attempt(
     let settings = &ready.settings;
     let by = due(settings.limits.connect_timeout_seconds, until);
     let step = Step::Connect;
-    let stream = timeout_at(by, connect(&settings.address, settings.source_address))
+    let connecting = connect(&settings.address, settings.source_address, by);
+    let stream = timeout_at(by, connecting)
         .await
         .map_err(|_| Unreachable::TimedOut { step })?
         .map_err(|source| Unreachable::Io { step, source })?;
@@ -100,6 +101,10 @@ async fn attempt(
             ));
         }
         connection.login(login, until).await?;
+    }
+    // A server that has said more than it was asked is not one to give mail to.
+    if connection.has_unread_input() {
+        return Err(Unreachable::OutOfTurn { step: Step::Hello });
     }
     Ok(connection)
 }

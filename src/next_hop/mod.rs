@@ -42,6 +42,7 @@ use crate::smtp::xforward::Xforward;
 pub use self::envelope::SIZE_ALLOWANCE_OCTETS;
 pub use self::fate::Fate;
 pub use self::maildir::{StoredEnvelope, StoredRecipient};
+pub use self::replies::is_about_the_way;
 pub use self::settings::{Limits, Settings, SettingsError};
 pub use self::unreachable::{Step, Unreachable};
 
@@ -136,6 +137,13 @@ impl NextHop {
         }
     }
 
+    /// Whether one of them was reached, and has not failed since. Unlike [`NextHop::is_down`] it does not change its mind because
+    /// time has passed.
+    pub fn takes_mail(&self) -> bool {
+        let well = |(_, failures): &(String, u32)| *failures == 0;
+        self.extensions().is_some() && self.health().iter().any(well)
+    }
+
     /// How many times each of them failed in a row; 0: it is well.
     pub fn health(&self) -> Vec<(String, u32)> {
         match &self.way {
@@ -180,7 +188,7 @@ impl NextHop {
         match &self.way {
             Way::Server(pool) => {
                 let mut slot = pool.slot(None).await?;
-                let (mut connection, used) = slot.connection(None).await?;
+                let (mut connection, used) = slot.connection(&mut Vec::new(), None).await?;
                 if used && connection.quiet(Step::Connect).await.is_err() {
                     connection = slot.replacement(None).await?;
                 }
@@ -400,6 +408,14 @@ impl Transit {
         match &self.way {
             TransitWay::Server(transaction) => transaction.is_lost(),
             TransitWay::Maildir(_) => false,
+        }
+    }
+
+    /// Until other mail waits for a connection, which this one may be holding for a client that is slow.
+    pub async fn is_wanted(&self) {
+        match &self.way {
+            TransitWay::Server(transaction) => transaction.is_wanted().await,
+            TransitWay::Maildir(_) => std::future::pending().await,
         }
     }
 

@@ -4,6 +4,8 @@
 //! nothing has happened yet then. It must never send content.
 //! Failure is [`Unreachable`] and has been logged; after a reply to MAIL there is none, only missing replies.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use crate::smtp::reply::{Reply, Severity};
@@ -143,14 +145,14 @@ pub(super) async fn open(
 ) -> Result<Opening, Unreachable> {
     let mut tried = Vec::new();
     loop {
-        let error = match open_once(slot, ask, until).await {
+        let error = match open_once(slot, ask, &mut tried, until).await {
             Ok(opening) => {
                 slot.pool().is_well();
                 return Ok(opening);
             }
             Err(error) => error,
         };
-        tried.push(std::sync::Arc::clone(slot.pool()));
+        tried.push(Arc::clone(slot.pool()));
         if !error.is_of_the_hop() || !slot.go_on(&tried, until).await {
             return Err(error);
         }
@@ -160,9 +162,10 @@ pub(super) async fn open(
 async fn open_once(
     slot: &mut Slot,
     ask: &Ask<'_>,
+    tried: &mut Vec<Arc<Pool>>,
     until: Option<Instant>,
 ) -> Result<Opening, Unreachable> {
-    let (mut connection, used) = slot.connection(until).await?;
+    let (mut connection, used) = slot.connection(tried, until).await?;
     if used {
         slot.pool().counters.connections_reused.one();
     }
@@ -176,7 +179,14 @@ async fn open_once(
         said = say(ask, &mut connection, until).await;
     }
     match said {
-        Ok((lines, exchange)) => read(lines, exchange, connection, slot.pool()),
+        Ok((lines, exchange)) => {
+            let named_client = lines.xforwards > 0;
+            let mut opening = read(lines, exchange, connection, slot.pool())?;
+            if named_client && !opening.mail.is_done() {
+                opening.connection = forgotten(opening.connection.take(), until).await;
+            }
+            Ok(opening)
+        }
         Err(refusal) => {
             if refusal.enhanced() == Some("5.6.7") {
                 slot.pool().counters.smtputf8_refused.one();
@@ -190,6 +200,19 @@ async fn open_once(
                 header_must_be_ascii: false,
             })
         }
+    }
+}
+
+/// The connection once it has forgotten whose mail it was told of. A next hop does so by itself at the end of a transaction; where
+/// MAIL was refused there was none, and the next client may have nothing to say in the place of what the last one said.
+async fn forgotten(
+    connection: Option<Box<Connection>>,
+    until: Option<Instant>,
+) -> Option<Box<Connection>> {
+    let mut connection = connection?;
+    match connection.ask(Step::Rset, "RSET", until).await {
+        Ok(reply) if reply.is_done() => Some(connection),
+        Ok(_) | Err(_) => None,
     }
 }
 

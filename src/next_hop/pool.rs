@@ -9,7 +9,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::smtp::extensions::Extensions;
@@ -114,6 +114,8 @@ pub(super) struct Pool {
     /// One permit for every connection in use. Idle ones need none: a connection is opened only under a permit and
     /// only when none is idle, so that busy and idle together never pass `max_connections`.
     permits: Arc<Semaphore>,
+    /// How many wait for a permit.
+    waiting: watch::Sender<usize>,
     idle: Mutex<Vec<Idle>>,
     announced: Mutex<Option<Extensions>>,
 }
@@ -140,6 +142,7 @@ impl Pool {
             },
             health: Mutex::default(),
             counters,
+            waiting: watch::Sender::new(0),
             idle: Mutex::default(),
             announced: Mutex::default(),
         })
@@ -162,13 +165,18 @@ impl Pool {
     fn failed(&self) {
         let limits = &self.settings().limits;
         let mut health = lock(&self.health);
+        // What fails while it is set aside, many connections at once among it, is the same failure.
+        let now = Instant::now();
+        if health.aside_until.is_some_and(|until| until > now) {
+            return;
+        }
         health.failures = health.failures.saturating_add(1);
         let wait = back_off(
             health.failures,
             Duration::from_secs(limits.backoff_first_seconds),
             Duration::from_secs(limits.backoff_most_seconds),
         );
-        health.aside_until = Some(Instant::now() + wait);
+        health.aside_until = Some(now + wait);
     }
 
     /// It took a MAIL command, or would have.
@@ -190,6 +198,10 @@ impl Pool {
         let limits = &self.settings().limits;
         let by = Instant::now() + limits.connection_wait();
         let by = until.map_or(by, |until| until.min(by));
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _waiting = Waiting::among(&self.waiting);
         // The semaphore is never closed; if it were, nobody would get a connection, which is what Busy says.
         match timeout_at(by, Arc::clone(&self.permits).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
@@ -200,6 +212,12 @@ impl Pool {
                 }))
             }
         }
+    }
+
+    /// Until somebody waits for a connection.
+    pub(super) async fn is_wanted(&self) {
+        // The sender lives as long as we do; without one nobody would wait.
+        let _ = self.waiting.subscribe().wait_for(|count| *count > 0).await;
     }
 
     /// Records a failure that is about us: the one place where it is logged and counted.
@@ -257,12 +275,13 @@ impl Slot {
     }
 
     /// The connection of this slot, else an idle one, else a new one; with it, whether it was used before and may
-    /// therefore have been closed meanwhile. A next hop that gives none is set aside, and the next one is asked.
+    /// therefore have been closed meanwhile. A next hop that gives none is set aside, and the next one that was not `tried` is
+    /// asked; each that failed is `tried` afterwards, so that none is asked twice for one message.
     pub(super) async fn connection(
         &mut self,
+        tried: &mut Vec<Arc<Pool>>,
         until: Option<Instant>,
     ) -> Result<(Box<Connection>, bool), Unreachable> {
-        let mut tried = Vec::new();
         loop {
             let error = match self.connection.take().or_else(|| self.pool.pop_idle()) {
                 Some(connection) => return Ok((connection, true)),
@@ -272,7 +291,7 @@ impl Slot {
                 },
             };
             tried.push(Arc::clone(&self.pool));
-            if !self.go_on(&tried, until).await {
+            if !self.go_on(tried, until).await {
                 return Err(error);
             }
         }
@@ -325,6 +344,22 @@ impl Drop for Slot {
                 since: Instant::now(),
             });
         }
+    }
+}
+
+/// One who waits for a connection, until dropped.
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Waiting<'a> {
+    fn among(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count = count.saturating_add(1));
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 

@@ -58,6 +58,17 @@ pub(super) fn about_us(reply: &Reply) -> Reply {
     )
 }
 
+/// Whether a reply is what we say in the place of a verdict that never came: the way failed, or the answer was about us.
+pub fn is_about_the_way(reply: &Reply) -> bool {
+    let said = reply.text();
+    let about_us = about_us(reply).text();
+    let same = about_us.split_once('(').zip(said.split_once('('));
+    reply.code() == 451
+        && (*reply == not_reached()
+            || *reply == connection_lost()
+            || same.is_some_and(|((ours, _), (theirs, _))| ours == theirs))
+}
+
 /// 451 4.3.0: our own file system failed a `maildir:` next hop.
 pub(super) fn maildir_failed() -> Reply {
     Reply::new(451, ["4.3.0 message not stored, try again later"])

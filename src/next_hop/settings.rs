@@ -90,6 +90,8 @@ pub struct Limits {
     pub dot_timeout_seconds: u64,
     /// How long a transaction may wait for its client before it is reset and its connection given back. Default: 10.
     pub hold_before_data_seconds: u64,
+    /// The same while other mail waits for a connection, in milliseconds. Default: 250.
+    pub hold_when_crowded_ms: u64,
     /// From the client's dot to our reply. Default: 90.
     pub answer_within_seconds: u64,
     /// No final dot is sent with less than this left of `answer_within_seconds`. Default: 30.
@@ -121,6 +123,7 @@ impl Default for Limits {
             data_block_timeout_seconds: 60,
             dot_timeout_seconds: 600,
             hold_before_data_seconds: 10,
+            hold_when_crowded_ms: 250,
             answer_within_seconds: 90,
             dot_time_seconds: 30,
             reply_line_octets: reply.line_octets,
@@ -153,6 +156,16 @@ pub enum SettingsError {
     /// TLS as it cannot be.
     #[error("next_hop {0}")]
     Tls(#[from] SecureError),
+    /// What would be believed to protect, and does not.
+    #[error(
+        "next_hop tls.{key} is not looked at with tls.mode = \"{mode}\"; set another mode, or leave it out"
+    )]
+    TlsIdle {
+        /// The key.
+        key: &'static str,
+        /// The mode.
+        mode: &'static str,
+    },
     /// The password cannot be read.
     #[error("next_hop auth.password_file {}: {why}", file.display())]
     Password {
@@ -264,6 +277,7 @@ impl Settings {
                 return Err(SettingsError::NotForMaildir(key));
             }
         }
+        self.check_tls()?;
         let in_clear = self.tls.mode == TlsMode::None;
         if self
             .auth
@@ -273,6 +287,30 @@ impl Settings {
             return Err(SettingsError::AuthWithoutTls);
         }
         Ok(())
+    }
+
+    /// Nothing that is said of certificates may be passed over in silence.
+    fn check_tls(&self) -> Result<(), SettingsError> {
+        let tls = &self.tls;
+        let (mode, any, verified) = match tls.mode {
+            TlsMode::None => ("none", false, false),
+            TlsMode::Opportunistic => ("opportunistic", true, false),
+            TlsMode::Required => ("required", true, false),
+            TlsMode::Verified => ("verified", true, true),
+        };
+        let given = [
+            ("implicit", tls.implicit, any),
+            ("name", tls.name.is_some(), any),
+            ("ca_file", tls.ca_file.is_some(), verified),
+            ("fingerprint", tls.fingerprint.is_some(), verified),
+        ];
+        match given
+            .into_iter()
+            .find(|(_, given, heeded)| *given && !heeded)
+        {
+            Some((key, ..)) => Err(SettingsError::TlsIdle { key, mode }),
+            None => Ok(()),
+        }
     }
 
     /// Every file that it rests on.
@@ -360,6 +398,11 @@ impl Limits {
     /// `hold_before_data_seconds`.
     pub fn hold_before_data(&self) -> Duration {
         Duration::from_secs(self.hold_before_data_seconds)
+    }
+
+    /// `hold_when_crowded_ms`, which is never longer than [`Limits::hold_before_data`].
+    pub fn hold_when_crowded(&self) -> Duration {
+        Duration::from_millis(self.hold_when_crowded_ms).min(self.hold_before_data())
     }
 
     /// `connection_wait_seconds`.

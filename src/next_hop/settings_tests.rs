@@ -56,3 +56,33 @@ fn what_cannot_work_is_named() {
     assert!(wrong(|s| s.helo = "a b".to_owned()).contains("helo"));
     assert!(wrong(|s| s.helo = "a\r\nQUIT".to_owned()).contains("helo"));
 }
+
+#[test]
+fn nothing_said_of_certificates_is_passed_over() {
+    let read = |tls: &str| {
+        let text = format!("address = \"mx.example.net:25\"\ntls = {{ {tls} }}\n");
+        toml::from_str::<Settings>(&text).unwrap().check()
+    };
+    let pin = format!("fingerprint = \"{}\"", "ab".repeat(32));
+    for (tls, named) in [
+        ("implicit = true", "implicit"),
+        ("ca_file = \"ca.pem\"", "ca_file"),
+        ("name = \"a.example\"", "name"),
+        (pin.as_str(), "fingerprint"),
+        ("mode = \"opportunistic\", ca_file = \"ca.pem\"", "ca_file"),
+        (&format!("mode = \"required\", {pin}"), "fingerprint"),
+    ] {
+        let error = read(tls).unwrap_err();
+        assert!(
+            matches!(error, SettingsError::TlsIdle { key, .. } if key == named),
+            "{tls}: {error}"
+        );
+    }
+    for tls in [
+        "mode = \"none\"",
+        "mode = \"required\", implicit = true, name = \"a.example\"",
+        &format!("mode = \"verified\", ca_file = \"ca.pem\", {pin}"),
+    ] {
+        assert_eq!(read(tls), Ok(()), "{tls}");
+    }
+}

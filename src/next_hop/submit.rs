@@ -58,8 +58,8 @@ pub(super) async fn submit(
     let limits = &pool.settings().limits;
     let no_dot_after = limits.no_dot_after(until);
     let step = Step::Connect;
-    let connecting = connect(&pool.settings().address, pool.settings().source_address);
     let by = due(limits.connect_timeout_seconds, Some(no_dot_after));
+    let connecting = connect(&pool.settings().address, pool.settings().source_address, by);
     let failure = match timeout_at(by, connecting).await {
         Ok(Ok(stream)) => {
             let (stream, shared) = Guarded::new(stream, limits.reply(), no_dot_after);

@@ -200,6 +200,11 @@ impl ServerTransaction {
         matches!(self.state, State::Lost)
     }
 
+    /// Until other mail waits for a connection.
+    pub(super) async fn is_wanted(&self) {
+        self.slot.pool().is_wanted().await;
+    }
+
     /// RSET; the connection is kept when it is answered 2xx.
     pub(super) async fn reset(mut self) -> Slot {
         self.rset(None).await;

@@ -11,7 +11,8 @@ use std::sync::{Mutex, PoisonError};
 pub struct Tally(Mutex<BTreeMap<String, u64>>);
 
 impl Tally {
-    pub(super) fn add(&self, word: &str, by: u64) {
+    /// Adds to the number of a word.
+    pub fn add(&self, word: &str, by: u64) {
         let mut numbers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match numbers.get_mut(word) {
             Some(number) => *number += by,
@@ -46,6 +47,8 @@ pub struct Counters {
     pub out_of_scope: Tally,
     /// What was decided, finding by recipient, by action.
     pub actions: Tally,
+    /// Why it was not kept, finding by recipient, by reason.
+    pub reasons: Tally,
     /// What became of copies, by fate.
     pub fates: Tally,
     /// Single events, by name.

@@ -13,10 +13,11 @@ use super::Relay;
 use super::grounds::Grounds;
 use super::journey::Journey;
 use super::plan::Parcel;
+use super::settle::error_reply;
 use crate::next_hop::{Fate, Line, Transit};
 use crate::smtp::replies;
 use crate::smtp::reply::{Reply, Severity};
-use crate::spool::{Prepared, SpoolError};
+use crate::spool::Prepared;
 
 /// What is open towards the next hop.
 enum Way {
@@ -43,12 +44,12 @@ pub(super) enum Keeper {
 pub(super) struct Load<'a> {
     /// The message as the client sent it, for the spool.
     pub message: &'a Bytes,
+    /// How many forward-paths the transaction has.
+    pub recipients: usize,
     /// One variant each.
     pub parcels: &'a [Parcel],
     /// What was decided rests on these.
     pub grounds: &'a Grounds<'a>,
-    /// Whether forward-paths beside the parcels will be owed or reported (rejected, held).
-    pub aside: bool,
     /// When our reply has to be out.
     pub deadline: Instant,
 }
@@ -67,33 +68,22 @@ pub(super) struct Delivery {
 
 impl Relay {
     /// Runs the parcels one after the other. `live` is the client's own transaction with the next hop, its envelope
-    /// accepted and no data sent.
+    /// accepted and no data sent; `prepared` was written ahead.
     pub(super) async fn deliver(
         &self,
         journey: &Journey,
         load: Load<'_>,
         live: Option<Transit>,
         keeper: Keeper,
+        prepared: Option<Prepared>,
     ) -> Delivery {
-        let mut delivery = Delivery {
-            fates: vec![None; journey.rcpts.len()],
-            prepared: None,
-            outdated: false,
-            begun: false,
-        };
-        let several_ends = load.parcels.len() > 1
-            || load.aside
-            || (self.next_hop.answers_each() && journey.rcpts.len() > 1);
-        if keeper == Keeper::WriteAhead
-            && several_ends
-            && !self.prepare(journey, load.message, &mut delivery).await
-        {
-            give_back(live).await;
-            return delivery;
-        }
+        let mut delivery = Delivery::new(load.recipients, prepared);
         let mut way = match live {
-            // One transaction for everybody, and the next hop has the envelope already.
-            Some(transit) if one_for_all(&load, journey) => Way::Envelope(transit),
+            // One transaction for everybody, and the next hop has the envelope already. Where the connection was lost among
+            // its verdicts, those who were accepted are named again over another one, as for several variants.
+            Some(transit) if one_for_all(&load, journey) && !transit.is_lost() => {
+                Way::Envelope(transit)
+            }
             Some(transit) => Way::Line(transit.reset().await),
             None => Way::None,
         };
@@ -135,12 +125,14 @@ impl Relay {
             },
         };
         let all_again = accepted.len() == parcel.recipients.len();
-        if keeper == Keeper::WriteAhead
-            && !all_again
-            && delivery.prepared.is_none()
-            && !self.prepare(journey, load.message, delivery).await
-        {
-            return Way::Line(transit.reset().await);
+        if keeper == Keeper::WriteAhead && !all_again && delivery.prepared.is_none() {
+            match self.prepare(journey, load.message).await {
+                Ok(prepared) => delivery.prepared = Some(prepared),
+                Err(error) => {
+                    delivery.fill(&Fate::NotNow(error_reply(&error)));
+                    return Way::Line(transit.reset().await);
+                }
+            }
         }
         if !load
             .grounds
@@ -199,8 +191,13 @@ impl Relay {
         let (transit, replies) = match opened {
             Ok(opened) => opened,
             Err(unreachable) => {
+                // A next hop that is busy is not down: nothing is kept for it (DESIGN 3).
+                let fate = match unreachable.is_down() {
+                    true => Fate::Down(unreachable.to_reply()),
+                    false => Fate::NotNow(unreachable.to_reply()),
+                };
                 for recipient in &parcel.recipients {
-                    delivery.set(*recipient, Fate::Down(unreachable.to_reply()));
+                    delivery.set(*recipient, fate.clone());
                 }
                 return Err(Way::None);
             }
@@ -218,33 +215,28 @@ impl Relay {
         }
         Ok((transit, accepted))
     }
-
-    /// Writes the entry ahead. On failure every forward-path without a fate is answered 451 4.3.1 and nothing is sent.
-    pub(super) async fn prepare(
-        &self,
-        journey: &Journey,
-        message: &Bytes,
-        delivery: &mut Delivery,
-    ) -> bool {
-        match self
-            .spool
-            .prepare(journey.to_envelope(), message.clone())
-            .await
-        {
-            Ok(prepared) => {
-                delivery.prepared = Some(prepared);
-                true
-            }
-            Err(error) => {
-                tracing::error!(id = %journey.id, %error, "nothing sent: the spool did not take the message");
-                delivery.fill(&Fate::NotNow(error_reply(&error)));
-                false
-            }
-        }
-    }
 }
 
 impl Delivery {
+    /// Nothing was begun, and this is the fate of everybody whose copy was to go.
+    pub(super) fn not_begun(load: &Load<'_>, fate: &Fate, prepared: Option<Prepared>) -> Self {
+        let people = load.parcels.iter().flat_map(|parcel| &parcel.recipients);
+        let mut delivery = Self::new(load.recipients, prepared);
+        for recipient in people {
+            delivery.set(*recipient, fate.clone());
+        }
+        delivery
+    }
+
+    fn new(recipients: usize, prepared: Option<Prepared>) -> Self {
+        Self {
+            fates: vec![None; recipients],
+            prepared,
+            outdated: false,
+            begun: false,
+        }
+    }
+
     fn set(&mut self, recipient: usize, fate: Fate) {
         if let Some(slot) = self.fates.get_mut(recipient) {
             *slot = Some(fate);
@@ -308,21 +300,12 @@ pub(super) fn mildest<'a>(replies: impl Iterator<Item = &'a Reply>) -> Reply {
         .unwrap_or_else(replies::internal_fault)
 }
 
-/// A full spool is said with its own code (RFC 5321 4.2.3).
-fn error_reply(error: &SpoolError) -> Reply {
-    if error.is_full() {
-        replies::spool_full()
-    } else {
-        replies::spool_failed()
-    }
-}
-
 /// Whether one variant serves everybody who was accepted.
 fn one_for_all(load: &Load<'_>, journey: &Journey) -> bool {
     matches!(load.parcels, [only] if only.recipients.len() == journey.rcpts.len())
 }
 
-async fn give_back(live: Option<Transit>) {
+pub(super) async fn give_back(live: Option<Transit>) {
     if let Some(transit) = live {
         transit.reset().await;
     }

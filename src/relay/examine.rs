@@ -5,13 +5,14 @@
 //! (promise 8). A register that does not answer keeps nothing. It never returns a variant that was not walked and examined
 //! once more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::runtime::RuntimeFlavor;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::decide::{Classes, Decisions, Facts, Place, enforced, treatment};
@@ -35,6 +36,11 @@ use crate::smtp::reply::Reply;
 pub const ANSWER_AGE_MOST: Duration = Duration::from_secs(5);
 /// From this size on a message is surveyed away from the reactor, in octets.
 const SURVEY_ELSEWHERE_OCTETS: usize = 128 << 10;
+/// From this size on messages are surveyed one after the other in a few turns, in octets: what a survey remembers can be
+/// ten times the message, and more of them at once than there are processors would only hold it longer.
+const SURVEY_IN_TURN_OCTETS: usize = 1 << 20;
+/// How many such turns there are.
+static TURNS: Semaphore = Semaphore::const_new(2);
 /// How often an answer may grow too old while variants are made, before the message is given back with 451.
 const ROUNDS: usize = 3;
 
@@ -118,21 +124,38 @@ pub struct Recipient {
     pub decisions: Decisions,
 }
 
+impl Case<'_> {
+    fn connection(&self) -> Connection<'_> {
+        Connection {
+            listener: self.listener,
+            login: self.login,
+        }
+    }
+}
+
 impl Examiner {
     /// Examines one message for all its recipients.
     ///
     /// # Errors
     /// The reply for every forward-path: a message that loops or that never got a fresh answer.
     pub async fn examine<'a>(&'a self, case: &Case<'_>) -> Result<Examined<'a>, Reply> {
+        self.examine_for(case, self.settings.mixed_consent).await
+    }
+
+    /// The same, whatever the configuration says of mixed consent.
+    ///
+    /// # Errors
+    /// As [`Examiner::examine`].
+    pub(super) async fn examine_for<'a>(
+        &'a self,
+        case: &Case<'_>,
+        mixed: MixedConsent,
+    ) -> Result<Examined<'a>, Reply> {
         if let Some(reply) = self.loops(case.message) {
             return Err(reply);
         }
         let header = header(case.message);
-        let connection = Connection {
-            listener: case.listener,
-            login: case.login,
-        };
-        let assignment = self.streams.assign(connection, &header.asked);
+        let assignment = self.streams.assign(case.connection(), &header.asked);
         let lens = self.lens(case, &header, assignment.stream);
         let survey = self.survey(case, &lens).await;
         let lens = lens.for_variants(&survey);
@@ -141,8 +164,8 @@ impl Examiner {
             let (subjects, standings) = self.ask(&assignment.controller, &case.forward_paths).await;
             let asked = (asked_at, &standings);
             let decided = || {
-                let (survey, assignment) = (survey.clone(), assignment.clone());
-                self.decided(case, &lens, survey, assignment, &subjects, asked)
+                let (survey, whose) = (survey.clone(), (assignment.clone(), mixed));
+                self.decided(case, &lens, survey, whose, &subjects, asked)
             };
             let examined = apart(case.message.len(), decided);
             if asked_at.elapsed() <= ANSWER_AGE_MOST {
@@ -178,6 +201,11 @@ impl Examiner {
         if case.message.len() < SURVEY_ELSEWHERE_OCTETS {
             return survey(case.message, lens);
         }
+        let _turn = match case.message.len() >= SURVEY_IN_TURN_OCTETS {
+            // Nobody closes it; were it closed, nobody would have to wait.
+            true => TURNS.acquire().await.ok(),
+            false => None,
+        };
         let (message, lens) = (case.message.clone(), lens.clone());
         match tokio::task::spawn_blocking(move || survey(&message, &lens)).await {
             Ok(survey) => survey,
@@ -233,7 +261,7 @@ impl Examiner {
         case: &Case<'_>,
         lens: &Lens,
         survey: Survey,
-        assignment: Assignment<'a>,
+        (assignment, mixed): (Assignment<'a>, MixedConsent),
         subjects: &[Subject],
         (asked_at, standings): (Instant, &Result<Vec<Standing>, Reason>),
     ) -> Examined<'a> {
@@ -254,7 +282,7 @@ impl Examiner {
             true => Arc::clone(treatment),
             false => Arc::clone(&untouched),
         });
-        let groups = self.grouped(&treatments.collect::<Vec<_>>());
+        let groups = grouped(&treatments.collect::<Vec<_>>(), mixed);
         let looked_up_at = standings.as_ref().ok().map(|_| Timestamp::now());
         let variants = Vec::new();
         let asked_early = match (assignment.stream.kind, standings) {
@@ -275,16 +303,28 @@ impl Examiner {
             variants,
         };
         // What a shadow lets go is written down as what would be done in earnest.
-        examined.note_strictest(&self.grouped(&earnest));
+        examined.note_strictest(&grouped(&earnest, mixed));
         self.make_variants(case, lens, &mut examined);
         examined
     }
 
-    fn grouped(&self, treatments: &[Arc<Treatment>]) -> Vec<Group> {
-        match self.settings.mixed_consent {
-            MixedConsent::Split => group(treatments),
-            MixedConsent::Strictest => strictest(treatments),
+    /// The message as it would go to somebody who has agreed to nothing, on any stream; `None` where it cannot be told what it
+    /// would load.
+    pub(super) async fn without_trackers(&self, case: &Case<'_>) -> Option<Spliced> {
+        let header = header(case.message);
+        let assignment = self.streams.assign(case.connection(), &header.asked);
+        let lens = self.lens(case, &header, assignment.stream);
+        let survey = self.survey(case, &lens).await;
+        if survey.uninspectable().next().is_some() {
+            return None;
         }
+        let lens = lens.for_variants(&survey);
+        let edits = strip::Edits {
+            findings: &(0..survey.findings.len()).collect(),
+            empty: &BTreeSet::new(),
+            remove_signature: false,
+        };
+        strip::variant(&lens, case, &survey, &edits).ok()
     }
 
     /// One variant for each group. Where the signature of somebody else may not be broken, or a variant does not pass its
@@ -325,6 +365,13 @@ impl Examiner {
             }
         }
         examined.variants = variants;
+    }
+}
+
+fn grouped(treatments: &[Arc<Treatment>], mixed: MixedConsent) -> Vec<Group> {
+    match mixed {
+        MixedConsent::Split => group(treatments),
+        MixedConsent::Strictest => strictest(treatments),
     }
 }
 

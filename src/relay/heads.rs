@@ -18,10 +18,16 @@ const EVERY: Duration = Duration::from_secs(3600);
 
 impl Relay {
     /// Publishes every head that has moved: at once, every hour, and once more when `stop` says so.
-    pub async fn publish_heads(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+    pub async fn publish_heads(
+        relays: watch::Receiver<Arc<Self>>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let mut published = BTreeMap::new();
         loop {
-            self.publish(&mut published).await;
+            // Not kept for the hour: a relay that a reload has replaced goes when its last transaction does.
+            let relay = Arc::clone(&relays.borrow());
+            relay.publish(&mut published).await;
+            drop(relay);
             if *stop.borrow() {
                 return;
             }

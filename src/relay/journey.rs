@@ -31,6 +31,8 @@ pub struct Journey {
     pub attempt: u32,
     /// Whether all recipients are taken or none (`selective_rejects = false`).
     pub together: bool,
+    /// Whether its login had rights of its own when it was accepted.
+    pub login_named: bool,
 }
 
 impl Journey {
@@ -92,6 +94,7 @@ impl Journey {
             attempts: 0,
             next_attempt_at: self.arrived_at,
             delay_told_at: None,
+            login_named: self.login_named,
             retried_at: None,
             dead: None,
         }
@@ -110,6 +113,7 @@ impl Journey {
             rcpts: envelope.owed(Owes::Delivery).map(Recipient::rcpt).collect(),
             attempt: envelope.attempts.saturating_add(2),
             together: false,
+            login_named: envelope.login_named,
         })
     }
 }
@@ -131,12 +135,7 @@ pub(super) fn still_owed(recipient: Recipient, fate: Option<&Fate>) -> Option<Re
 
 /// The forward-path will not be served: a report is owed, unless the sender asked for none (RFC 3461 4.1).
 pub(super) fn failed(recipient: Recipient, reply: &Reply) -> Option<Recipient> {
-    let wanted = recipient.parameters.get("NOTIFY").is_none_or(|notify| {
-        notify
-            .split(',')
-            .any(|word| word.eq_ignore_ascii_case("FAILURE"))
-    });
-    if !wanted {
+    if !recipient.wants("FAILURE") {
         tracing::warn!(
             code = reply.code(),
             "a forward-path was refused after others had been taken; NOTIFY asks for no report"

@@ -17,7 +17,9 @@ mod open;
 mod owed;
 pub mod plan;
 pub mod record;
+mod reports;
 pub mod settings;
+mod settle;
 pub mod speaks;
 pub mod streams;
 mod strip;
@@ -37,18 +39,18 @@ pub use self::open::{Answer, Open};
 pub use crate::spool::{Client, Protocol};
 
 use self::counters::Counters;
-use self::deliver::{Delivery, Keeper, Load, deadline};
+use self::deliver::{Delivery, Keeper, Load, deadline, give_back};
 use self::examine::{Case, Examined, today};
 use self::grounds::Grounds;
-use self::journey::{rejected, still_owed, with_reply};
 use self::plan::{Parcel, Treatment};
-use self::settings::{PartialReject, WhenDown};
+use self::settings::{MixedConsent, OnSpoolFull, PartialReject, WhenDown};
+use self::settle::error_reply;
 use crate::ledger::Ledger;
 use crate::next_hop::{Fate, NextHop, Transit};
 use crate::smtp::extensions::Extensions;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
-use crate::spool::{Envelope, Recipient, Spool};
+use crate::spool::{Prepared, Spool, SpoolError};
 
 /// Everything one relay works with.
 #[derive(Debug)]
@@ -67,6 +69,12 @@ pub struct Relay {
     pub counters: Arc<Counters>,
     /// Largest message we take, in octets.
     pub message_octets: u64,
+}
+
+/// A message on which everything is decided, and what was written ahead of it: nothing where that is not needed.
+struct Ready<'a> {
+    judged: Judged<'a>,
+    ahead: Result<Option<Prepared>, SpoolError>,
 }
 
 /// One message, decided and recorded, ready to be sent.
@@ -134,34 +142,34 @@ impl Relay {
     /// The journey of one message after the client's dot.
     async fn forward(&self, journey: &Journey, message: Bytes, live: Option<Transit>) -> Answer {
         let deadline = deadline(self.next_hop.settings().limits.answer_within());
-        let judged = match self.judge(journey, &message).await {
-            Ok(judged) => judged,
-            Err(reply) => return self.refuse(journey, live, reply).await,
-        };
-        if let Some(reply) = self.refusal_for_all(journey, &judged) {
-            let fates = vec![None; journey.rcpts.len()];
-            self.conclude(
-                journey,
-                judged.intended,
-                &fates,
-                &judged.aside,
-                Some(reply.code()),
-            )
-            .await;
-            return self.refuse(journey, live, reply).await;
-        }
         let keeper = match journey.client.protocol {
             Protocol::Smtp => Keeper::WriteAhead,
             Protocol::Lmtp => Keeper::Client,
         };
+        // Not asked: it failed a moment ago, and each client would wait for it to fail again.
+        let down = live.is_none() && self.keeps_now();
+        let ready = match self.make_ready(journey, &message, keeper, down).await {
+            Ok(ready) => ready,
+            Err(reply) => return self.refuse(journey, live, reply).await,
+        };
+        let Ready { judged, ahead } = ready;
         let load = Load {
             message: &message,
+            recipients: journey.rcpts.len(),
             parcels: &judged.parcels,
             grounds: &judged.grounds,
-            aside: !judged.aside.is_empty(),
             deadline,
         };
-        let delivery = self.deliver(journey, load, live, keeper).await;
+        let delivery = match ahead {
+            Err(error) => {
+                give_back(live).await;
+                Delivery::not_begun(&load, &Fate::NotNow(error_reply(&error)), None)
+            }
+            Ok(prepared) if down => {
+                Delivery::not_begun(&load, &Fate::Down(replies::next_hop_gone()), prepared)
+            }
+            Ok(prepared) => self.deliver(journey, load, live, keeper, prepared).await,
+        };
         let (answer, fates) = self
             .settle(journey, &judged.aside, delivery, &message, keeper)
             .await;
@@ -174,18 +182,80 @@ impl Relay {
         answer
     }
 
+    /// Decides, and writes ahead what can end half done. Where the spool is full and one body for all needs none, that is
+    /// decided instead (`on_spool_full`). An error is the reply for every forward-path: nothing may be sent.
+    async fn make_ready(
+        &self,
+        journey: &Journey,
+        message: &Bytes,
+        keeper: Keeper,
+        down: bool,
+    ) -> Result<Ready<'_>, Reply> {
+        let mut mixed = self.examiner.settings.mixed_consent;
+        let mut full = None;
+        loop {
+            let judged = self.judge(journey, message, mixed).await?;
+            if let Some(reply) = self.refusal_for_all(journey, &judged) {
+                // A body that nobody would have got had there been room: that the disk is full is no verdict on the mail.
+                let reply = full.unwrap_or(reply);
+                self.conclude_refused(journey, judged, &reply).await;
+                return Err(reply);
+            }
+            let ahead = match keeper {
+                Keeper::WriteAhead => self.write_ahead(journey, message, &judged).await,
+                Keeper::Client | Keeper::Spool => Ok(None),
+            };
+            match ahead {
+                Err(error) if error.is_full() && !down && self.fits_one_body(journey, &judged) => {
+                    tracing::warn!(id = %journey.id, %error, "one body for all, stripped for everybody (on_spool_full)");
+                    self.counters.events.add("strictest_spool_full", 1);
+                    mixed = MixedConsent::Strictest;
+                    full = Some(replies::spool_full());
+                }
+                ahead => return Ok(Ready { judged, ahead }),
+            }
+        }
+    }
+
+    /// Whether nothing but mixed consent makes this message need the spool, and one body may serve instead. Held or rejected
+    /// copies, and a next hop that answers for each, need it all the same.
+    fn fits_one_body(&self, journey: &Journey, judged: &Judged<'_>) -> bool {
+        self.examiner.settings.on_spool_full == OnSpoolFull::Strictest
+            && judged.parcels.len() > 1
+            && judged.aside.is_empty()
+            && !self.each_needs_the_spool(journey)
+    }
+
+    /// Whether one transaction for all of them can end half taken.
+    fn each_needs_the_spool(&self, journey: &Journey) -> bool {
+        self.next_hop.answers_each() && journey.rcpts.len() > 1
+    }
+
+    async fn conclude_refused(&self, journey: &Journey, judged: Judged<'_>, reply: &Reply) {
+        let fates = vec![None; journey.rcpts.len()];
+        let (intended, aside) = (judged.intended, &judged.aside);
+        self.conclude(journey, intended, &fates, aside, Some(reply.code()))
+            .await;
+    }
+
     /// Survey, decide, strip and the intent. An error is the reply for every forward-path: nothing may be sent.
-    async fn judge(&self, journey: &Journey, message: &Bytes) -> Result<Judged<'_>, Reply> {
+    async fn judge(
+        &self,
+        journey: &Journey,
+        message: &Bytes,
+        mixed: MixedConsent,
+    ) -> Result<Judged<'_>, Reply> {
         let mut case = self.case(journey, message);
-        let mut examined = self.examiner.examine(&case).await?;
+        let mut examined = self.examiner.examine_for(&case, mixed).await?;
         if examined.holds() && self.hold_is_over(journey, message).await {
             case.hold_over = true;
-            examined = self.examiner.examine(&case).await?;
+            examined = self.examiner.examine_for(&case, mixed).await?;
         }
         if let Err(error) = self.intend(journey, message, &examined).await {
             tracing::error!(id = %journey.id, %error, "no line in the ledger: nothing is kept");
+            self.counters.events.add("ledger_line_missing", 1);
             case.ledger = false;
-            examined = self.examiner.examine(&case).await?;
+            examined = self.examiner.examine_for(&case, mixed).await?;
         }
         self.remark(journey, &examined);
         let intended = self.intended(&examined);
@@ -193,10 +263,17 @@ impl Relay {
     }
 
     fn case<'a>(&self, journey: &'a Journey, message: &'a Bytes) -> Case<'a> {
+        let login = journey.client.login.as_deref();
+        let named = login.is_some_and(|login| self.examiner.streams.names_login(login));
         Case {
             message,
-            listener: &journey.client.listener,
-            login: journey.client.login.as_deref(),
+            // A login that had rights of its own and is gone from the configuration: its mail is nobody's any more, as that of
+            // a listener that is gone. What the listener may do for others is none of its rights.
+            listener: match journey.login_named && !named {
+                true => "",
+                false => &journey.client.listener,
+            },
+            login,
             reverse_path: journey.mail.reverse_path.as_str(),
             forward_paths: journey
                 .rcpts
@@ -273,8 +350,13 @@ impl Relay {
         for recipient in &examined.recipients {
             for decision in recipient.decisions.iter() {
                 self.counters.actions.add(decision.action.as_str(), 1);
+                if let Some(reason) = decision.reason {
+                    self.counters.reasons.add(reason.as_str(), 1);
+                }
             }
         }
+        let early = u64::try_from(examined.asked_early.len()).unwrap_or(u64::MAX);
+        self.counters.events.add("asked_early", early);
     }
 
     /// The one refusal that a message gets of which nobody's copy may go, or not without everybody's.
@@ -309,106 +391,6 @@ impl Relay {
             Protocol::Smtp => Answer::One(reply),
             Protocol::Lmtp => Answer::Each(vec![reply; journey.rcpts.len()]),
         }
-    }
-
-    /// Turns fates into the answer; what is owed lies in the spool before there is a 250.
-    async fn settle(
-        &self,
-        journey: &Journey,
-        aside: &BTreeMap<usize, Reply>,
-        mut delivery: Delivery,
-        message: &Bytes,
-        keeper: Keeper,
-    ) -> (Answer, Vec<Option<Fate>>) {
-        let keeps = self.keeps() && delivery.is_down();
-        if keeper == Keeper::Client {
-            let kept = keeps && self.keep_down(journey, &delivery, message).await;
-            let each = delivery.fates.iter().enumerate().map(|(index, fate)| {
-                match (fate, aside.get(&index)) {
-                    (Some(Fate::Down(_)), _) if kept => replies::queued(journey.id.as_str()),
-                    (Some(fate), _) => fate.reply().clone(),
-                    (None, Some(reply)) => reply.clone(),
-                    (None, None) => replies::internal_fault(),
-                }
-            });
-            return (Answer::Each(each.collect()), delivery.fates);
-        }
-        let mut reply = delivery.one_reply();
-        if keeps && delivery.prepared.is_none() && !delivery.any_taken() {
-            self.prepare(journey, message, &mut delivery).await;
-        }
-        let Some(prepared) = delivery.prepared.take() else {
-            return (Answer::One(reply), delivery.fates);
-        };
-        let taken = delivery.any_taken();
-        let settled = if taken || keeps {
-            prepared
-                .owe(self.what_is_left(journey, aside, &delivery))
-                .await
-        } else {
-            prepared.remove().await
-        };
-        match settled {
-            Ok(()) if keeps && !taken => {
-                self.counters.events.add("kept_while_down", 1);
-                reply = replies::queued(journey.id.as_str());
-            }
-            Ok(()) => {}
-            Err(error) => {
-                tracing::error!(id = %journey.id, %error, "the rest could not be kept: the client keeps all of it");
-                if taken || keeps {
-                    reply = replies::spool_failed();
-                }
-            }
-        }
-        (Answer::One(reply), delivery.fates)
-    }
-
-    /// The entry that stays: who is owed a copy, who a report.
-    fn what_is_left(
-        &self,
-        journey: &Journey,
-        aside: &BTreeMap<usize, Reply>,
-        delivery: &Delivery,
-    ) -> Envelope {
-        let left = journey
-            .rcpts
-            .iter()
-            .enumerate()
-            .filter_map(|(index, rcpt)| {
-                let recipient = Recipient::new(rcpt);
-                match aside.get(&index) {
-                    Some(reply) if reply.code() >= 500 => rejected(recipient, reply),
-                    Some(reply) => Some(with_reply(recipient, reply)),
-                    None => still_owed(
-                        recipient,
-                        delivery.fates.get(index).and_then(Option::as_ref),
-                    ),
-                }
-            });
-        let mut envelope = journey.envelope(left.collect());
-        envelope.next_attempt_at = match delivery.outdated {
-            true => Timestamp::now(),
-            false => self.spool.settings().next_attempt_at(Timestamp::now(), 0),
-        };
-        envelope
-    }
-
-    /// Keeps the copies of an LMTP client for which the way was down; whether that succeeded.
-    async fn keep_down(&self, journey: &Journey, delivery: &Delivery, message: &Bytes) -> bool {
-        let down = |index: &usize| matches!(delivery.fates.get(*index), Some(Some(Fate::Down(_))));
-        let left = journey.rcpts.iter().enumerate();
-        let left = left.filter(|(index, _)| down(index));
-        let mut envelope = journey.envelope(left.map(|(_, rcpt)| Recipient::new(rcpt)).collect());
-        envelope.next_attempt_at = self.spool.settings().next_attempt_at(Timestamp::now(), 0);
-        let kept = match self.spool.prepare(envelope.clone(), message.clone()).await {
-            Ok(prepared) => prepared.owe(envelope).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &kept {
-            tracing::error!(id = %journey.id, %error, "the next hop is down and the spool did not take the message");
-        }
-        kept.is_ok()
     }
 }
 

@@ -1,22 +1,22 @@
 //! One transaction of a client from MAIL to end of data, live with the next hop (DESIGN 3 "Transit first").
 //!
 //! RCPT verdicts are the next hop's own. No octet of data goes upstream before the client's dot. A transaction that waits
-//! too long for its client gives its connection back and is run again at the end of data. Where the operator has mail kept while
+//! too long for its client, or a while when other mail waits, gives its connection back and is run again at the end of data. Where the operator has mail kept while
 //! the next hop is down, what it did not answer is accepted here and owed (DESIGN 3). It must never know consent.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::deliver::mildest;
-use super::{Client, Journey, Relay};
-use crate::next_hop::Transit;
+use super::{Client, Journey, Protocol, Relay};
+use crate::next_hop::{Transit, is_about_the_way};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::smtp::transaction::{Mail, Rcpt};
-use crate::spool::EntryId;
+use crate::spool::{EntryId, SpoolError};
 
 /// What the client is answered after its dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,8 @@ pub struct Open {
     mail: Option<Mail>,
     rcpts: Vec<Rcpt>,
     live: Option<Transit>,
-    held_until: Option<Instant>,
+    /// Since when there is a connection.
+    held_since: Instant,
     /// Whether `live` has every accepted forward-path in its envelope.
     whole: bool,
     /// Whether nobody is asked any more: the next hop is down, and the spool takes it all.
@@ -56,7 +57,7 @@ impl Open {
             mail: None,
             rcpts: Vec::new(),
             live: None,
-            held_until: None,
+            held_since: Instant::now(),
             whole: true,
             kept: false,
         }
@@ -103,7 +104,47 @@ impl Open {
         self.together
     }
 
+    /// The next hop's verdicts. Where its answers may differ for each and the spool has no room for what that may leave, one
+    /// forward-path goes and the client brings the others in transactions of their own (452, RFC 5321 4.5.3.1.10).
     async fn ask(&mut self, rcpts: &[Rcpt]) -> Vec<Reply> {
+        let mut replies = Vec::with_capacity(rcpts.len());
+        if self.is_cramped(rcpts.len()) {
+            let mut taken = !self.rcpts.is_empty();
+            for rcpt in rcpts {
+                let reply = match taken {
+                    true => replies::spool_full(),
+                    false => {
+                        let each = self.ask_next_hop(std::slice::from_ref(rcpt)).await;
+                        each.into_iter()
+                            .next()
+                            .unwrap_or_else(replies::next_hop_gone)
+                    }
+                };
+                taken |= reply.is_done();
+                replies.push(reply);
+            }
+        } else {
+            replies.extend(self.ask_next_hop(rcpts).await);
+        }
+        replies
+    }
+
+    /// Whether so many more forward-paths would need the spool, and it is full: known before any data.
+    fn is_cramped(&self, more: usize) -> bool {
+        let each = self.client.protocol == Protocol::Smtp && self.relay.next_hop.answers_each();
+        each && self.rcpts.len().saturating_add(more) > 1 && self.has_room().is_err()
+    }
+
+    fn has_room(&self) -> Result<(), SpoolError> {
+        let announced = self.mail.as_ref().and_then(|mail| mail.parameters.size());
+        let room = self.relay.spool.has_room(announced.unwrap_or(0));
+        if let Err(error) = &room {
+            tracing::error!(%error, "this transaction needs the spool");
+        }
+        room
+    }
+
+    async fn ask_next_hop(&mut self, rcpts: &[Rcpt]) -> Vec<Reply> {
         if !self.kept && self.live.is_none() && !self.reopen().await {
             return vec![replies::next_hop_gone(); rcpts.len()];
         }
@@ -114,11 +155,11 @@ impl Open {
             return vec![replies::next_hop_gone(); rcpts.len()];
         };
         let mut replies = transit.rcpts(rcpts).await;
-        if transit.is_lost() && self.relay.keeps() {
+        if self.relay.keeps() && replies.iter().any(is_about_the_way) {
             // What it answered stands; what it did not is decided when it is back.
             self.live = None;
             self.kept = true;
-            for reply in replies.iter_mut().filter(|reply| is_ours(reply)) {
+            for reply in replies.iter_mut().filter(|reply| is_about_the_way(reply)) {
                 *reply = replies::recipient_ok();
             }
         }
@@ -143,9 +184,18 @@ impl Open {
         }
     }
 
-    /// When the connection has to be given back, if the client has not finished by then.
-    pub fn held_until(&self) -> Option<Instant> {
-        self.live.as_ref().and(self.held_until)
+    /// Until the connection has to be given back: the client took too long, or took a while and other mail waits for one.
+    /// For ever where there is none. A few slow clients would otherwise keep everybody waiting.
+    pub async fn is_due_back(&self) {
+        let Some(live) = &self.live else {
+            return std::future::pending().await;
+        };
+        let limits = &self.relay.next_hop.settings().limits;
+        sleep_until(self.held_since + limits.hold_when_crowded()).await;
+        tokio::select! {
+            () = sleep_until(self.held_since + limits.hold_before_data()) => {}
+            () = live.is_wanted() => {}
+        }
     }
 
     /// Gives the connection back; the envelope is given again at the end of data.
@@ -172,6 +222,8 @@ impl Open {
             );
             return Answer::One(refusal);
         }
+        let named = |login: &String| self.relay.examiner.streams.names_login(login);
+        let login_named = self.client.login.as_ref().is_some_and(named);
         let journey = Journey {
             id: EntryId::fresh(arrived_at),
             arrived_at,
@@ -180,6 +232,7 @@ impl Open {
             rcpts: self.rcpts,
             attempt: 1,
             together: self.together,
+            login_named,
         };
         self.relay
             .forward(&journey, Bytes::from(message), self.live)
@@ -196,9 +249,7 @@ impl Open {
             Ok((transit, reply)) => {
                 if reply.is_done() {
                     self.live = Some(transit);
-                    self.held_until = Some(
-                        Instant::now() + self.relay.next_hop.settings().limits.hold_before_data(),
-                    );
+                    self.held_since = Instant::now();
                 } else {
                     drop(transit.reset().await);
                 }
@@ -230,12 +281,4 @@ impl Open {
         self.whole = again.iter().all(Reply::is_done);
         true
     }
-}
-
-/// Whether a reply to RCPT is what we say in the place of one that never came.
-fn is_ours(reply: &Reply) -> bool {
-    reply.code() == 451
-        && reply
-            .enhanced()
-            .is_some_and(|status| status.starts_with("4.4."))
 }

@@ -1,23 +1,21 @@
-//! What lies in the spool, taken through the same path as fresh mail when it is due; reports that are owed.
+//! What lies in the spool, taken through the same path as fresh mail when it is due.
 //!
-//! Started by `server`, one entry after the other in each of a few turns. Every attempt decides anew: a withdrawal bites at
-//! the next attempt. Whatever fails leaves the entry where it is, with its next time; only *taken* ends a debt, and a
-//! report that nobody can get goes to `dead/`, never away.
+//! Started by `server`. New mail goes first: what is owed takes at most `spool.connections`, and at most half of what a next
+//! hop takes at once. Every attempt decides anew: a withdrawal bites at the next attempt. Whatever fails leaves the entry where
+//! it is, with its next time; only *taken* ends a debt, and a report that nobody can get goes to `dead/`, never away.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use super::deliver::{Keeper, Load, deadline};
-use super::dsn::{self, Failed, Report};
 use super::journey::{Journey, failed, rejected, still_owed, with_reply};
 use super::{Judged, Relay};
-use crate::next_hop::Fate;
-use crate::smtp::path::{ForwardPath, Mailbox, ReversePath};
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::spool::{EntryId, Envelope, Owed, Owes, Recipient};
@@ -27,50 +25,95 @@ const WHILE_DOWN: Duration = Duration::from_secs(1);
 /// Longest sleep between two looks at the spool, so that a clock set back cannot stop delivery and what the operator asks for
 /// is done soon.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// Shortest: an entry that is about to be taken in hand still counts as waiting.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(20);
+
+/// Attempts that are under way.
+#[derive(Debug, Default)]
+struct Attempts {
+    tasks: JoinSet<()>,
+    entries: BTreeMap<Id, EntryId>,
+}
+
+impl Attempts {
+    fn start(&mut self, relay: &Arc<Relay>, id: EntryId) {
+        let (relay, entry) = (Arc::clone(relay), id.clone());
+        let task = self.tasks.spawn(async move { relay.attempt(&entry).await });
+        self.entries.insert(task.id(), id);
+    }
+
+    fn has(&self, id: &EntryId) -> bool {
+        self.entries.values().any(|entry| entry == id)
+    }
+
+    /// Waits for one of them to end; `false` where there is none.
+    async fn one_ended(&mut self) -> bool {
+        let task = match self.tasks.join_next_with_id().await {
+            None => return false,
+            Some(Ok((task, ()))) => task,
+            // A panic in one entry costs that entry an attempt; dropping its claim gave it back.
+            Some(Err(error)) => {
+                tracing::error!(%error, "an attempt at an owed message broke off");
+                error.id()
+            }
+        };
+        self.entries.remove(&task);
+        true
+    }
+}
 
 impl Relay {
-    /// Delivers what is owed whenever it is due, until `stop` says so.
+    /// Delivers what is owed whenever it is due, until `stop` says so; then what is under way comes to its end.
     /// `relays` is the relay as it is configured now.
     pub async fn deliver_owed(
         mut relays: watch::Receiver<Arc<Self>>,
         mut stop: watch::Receiver<bool>,
     ) {
+        let mut attempts = Attempts::default();
         while !*stop.borrow() {
             let relay = Arc::clone(&relays.borrow_and_update());
             relay.spool.serve_requests().await;
-            let now = Timestamp::now();
-            let due = relay.spool.due(now, relay.spool.settings().connections);
-            if !due.is_empty() && relay.keeps_now() {
-                // Each of them would find out for itself what is known: the next hop's own back-off says when it is asked.
-                tokio::select! {
-                    () = tokio::time::sleep(WHILE_DOWN) => {}
-                    _ = stop.changed() => {}
-                }
-                continue;
-            }
-            if due.is_empty() {
-                let sleep = relay
-                    .spool
-                    .next_due()
-                    .map_or(LONGEST_SLEEP, |at| until(now, at).min(LONGEST_SLEEP));
-                tokio::select! {
-                    () = tokio::time::sleep(sleep) => {}
-                    () = relay.spool.changed() => {}
-                    _ = stop.changed() => {}
-                }
-                continue;
-            }
-            let attempts = due.into_iter().map(|id| {
-                let relay = Arc::clone(&relay);
-                tokio::task::spawn(async move { relay.attempt(&id).await })
-            });
-            for attempt in attempts.collect::<Vec<_>>() {
-                // A panic in one entry costs that entry an attempt; dropping its claim gave it back.
-                if let Err(error) = attempt.await {
-                    tracing::error!(%error, "an attempt at an owed message broke off");
-                }
+            let sleep = relay.start_due(&mut attempts);
+            tokio::select! {
+                () = tokio::time::sleep(sleep) => {}
+                () = relay.spool.changed() => {}
+                true = attempts.one_ended() => {}
+                _ = stop.changed() => {}
             }
         }
+        while attempts.one_ended().await {}
+    }
+
+    /// Begins attempts at what is due, as far as they find room beside new mail; how long to sleep if nothing happens.
+    fn start_due(self: &Arc<Self>, attempts: &mut Attempts) -> Duration {
+        let now = Timestamp::now();
+        let (under_way, most) = (attempts.entries.len(), self.attempts_at_once());
+        let due = self.spool.due(now, under_way.saturating_add(most));
+        if !due.is_empty() && self.keeps_now() {
+            // Each of them would find out for itself what is known: the next hop's own back-off says when it is asked.
+            return WHILE_DOWN;
+        }
+        for id in due {
+            if attempts.entries.len() >= most {
+                return LONGEST_SLEEP;
+            }
+            if !attempts.has(&id) {
+                attempts.start(self, id);
+            }
+        }
+        let next = self.spool.next_due();
+        next.map_or(LONGEST_SLEEP, |at| {
+            until(now, at).clamp(SHORTEST_SLEEP, LONGEST_SLEEP)
+        })
+    }
+
+    /// How many attempts may run. Half of the connections, at the least, are there for new mail, however slow the next hop is;
+    /// where there is but one, they take turns.
+    fn attempts_at_once(&self) -> usize {
+        let hops = self.next_hop.all().iter();
+        let least = hops.map(|hop| hop.limits.max_connections).min();
+        let half = least.map_or(1, |connections| (connections / 2).max(1));
+        self.spool.settings().connections.min(half)
     }
 
     /// One attempt at one entry.
@@ -102,6 +145,7 @@ impl Relay {
                 tracing::error!(%id, %error, "the spool could not note the outcome of an attempt");
             }
         }
+        owed.envelope.delay_told_at = self.tell_delay(&owed, &recipients).await;
         let reported = self.report_failures(&owed, recipients).await;
         self.put_back(owed, reported, now, at_once).await;
     }
@@ -119,7 +163,13 @@ impl Relay {
         else {
             return (envelope.recipients.clone(), false);
         };
-        let judged = self.judge(&journey, &owed.message).await;
+        let judged = self
+            .judge(
+                &journey,
+                &owed.message,
+                self.examiner.settings.mixed_consent,
+            )
+            .await;
         owed.is_decided();
         let judged = match judged {
             Ok(judged) => judged,
@@ -140,12 +190,14 @@ impl Relay {
         } = judged;
         let load = Load {
             message: &owed.message,
+            recipients: journey.rcpts.len(),
             parcels: &parcels,
             grounds: &grounds,
-            aside: false,
             deadline: self.unhurried(),
         };
-        let delivery = self.deliver(&journey, load, None, Keeper::Spool).await;
+        let delivery = self
+            .deliver(&journey, load, None, Keeper::Spool, None)
+            .await;
         self.conclude(&journey, intended, &delivery.fates, &aside, None)
             .await;
         for (index, recipient) in copies.into_iter().enumerate() {
@@ -162,87 +214,11 @@ impl Relay {
         (others, delivery.outdated)
     }
 
-    fn is_past_reporting(&self, owed: &Owed) -> bool {
-        let settings = self.spool.settings();
-        settings.is_past_reporting(owed.envelope.owed_since(), Timestamp::now())
-    }
-
     /// When an attempt has to be over. No client waits, so the next hop gets its `dot_timeout` on top: cut off earlier, a
     /// slow one would take the same copy at every attempt.
-    fn unhurried(&self) -> Instant {
+    pub(super) fn unhurried(&self) -> Instant {
         let limits = &self.next_hop.settings().limits;
         deadline(limits.answer_within() + Duration::from_secs(limits.dot_timeout_seconds))
-    }
-
-    /// Sends one report about all who failed; answers with what is still owed, or why the entry has to be given up.
-    async fn report_failures(&self, owed: &Owed, recipients: Vec<Recipient>) -> Left {
-        let (failures, rest): (Vec<_>, Vec<_>) = recipients
-            .into_iter()
-            .partition(|recipient| recipient.owes == Owes::FailedDsn);
-        if failures.is_empty() {
-            return Left::Owed(rest);
-        }
-        let ReversePath::Mailbox(to) = &owed.envelope.reverse_path else {
-            return keep_or_give_up(
-                rest,
-                failures,
-                "refused, and the reverse-path is null: nobody to report to",
-            );
-        };
-        let fate = self
-            .send_report(&owed.envelope, to, &owed.message, &failures)
-            .await;
-        match fate {
-            Fate::Taken(_) => Left::Owed(rest),
-            // Nothing can be reported about a report (RFC 5321 6.1).
-            Fate::Refused(_) => {
-                keep_or_give_up(rest, failures, "the next hop refused the failed DSN")
-            }
-            // Nor does one wait for ever.
-            Fate::NotNow(_) | Fate::Down(_) | Fate::Unknown(_) if self.is_past_reporting(owed) => {
-                keep_or_give_up(rest, failures, "the failed DSN itself expired")
-            }
-            Fate::NotNow(reply) | Fate::Down(reply) | Fate::Unknown(reply) => {
-                tracing::info!(id = %owed.envelope.id, code = reply.code(), "a failed DSN waits");
-                Left::Owed(rest.into_iter().chain(failures).collect())
-            }
-        }
-    }
-
-    async fn send_report(
-        &self,
-        envelope: &Envelope,
-        to: &Mailbox,
-        message: &[u8],
-        failures: &[Recipient],
-    ) -> Fate {
-        let failures: Vec<Failed> = failures.iter().map(failure).collect();
-        let report = dsn::build(&Report {
-            reporter: &self.name,
-            id: envelope.id.as_str(),
-            to: to.as_str(),
-            envelope_id: envelope.mail_parameters.get("ENVID"),
-            arrived: envelope.arrived_at.as_second(),
-            now: Timestamp::now().as_second(),
-            failed: &failures,
-            original: message,
-        });
-        match report {
-            Ok(report) => {
-                let until = self.unhurried();
-                self.next_hop
-                    .submit(
-                        &ForwardPath::Mailbox(to.clone()),
-                        Bytes::from(report),
-                        until,
-                    )
-                    .await
-            }
-            Err(error) => {
-                tracing::error!(id = %envelope.id, %error, "a failed DSN could not be written");
-                Fate::NotNow(replies::internal_fault())
-            }
-        }
     }
 
     async fn put_back(&self, mut owed: Owed, left: Left, now: Timestamp, at_once: bool) {
@@ -276,20 +252,11 @@ impl Relay {
 }
 
 /// What an attempt leaves.
-enum Left {
+pub(super) enum Left {
     /// These are still owed something.
     Owed(Vec<Recipient>),
     /// Nobody can be told about these.
     Dead(Vec<Recipient>, &'static str),
-}
-
-/// As long as somebody else is still owed a copy the entry stays where it is.
-fn keep_or_give_up(rest: Vec<Recipient>, failures: Vec<Recipient>, why: &'static str) -> Left {
-    if rest.is_empty() {
-        Left::Dead(failures, why)
-    } else {
-        Left::Owed(rest.into_iter().chain(failures).collect())
-    }
 }
 
 /// A refusal of ours of the whole owed message: 5xx ends in a report, 4xx waits.
@@ -310,20 +277,6 @@ fn expired(recipient: Recipient) -> Option<Recipient> {
         .as_ref()
         .map_or_else(replies::expired, Reply::from);
     failed(recipient, &reply)
-}
-
-fn failure(recipient: &Recipient) -> Failed {
-    let reply = recipient
-        .last_reply
-        .as_ref()
-        .map_or_else(replies::expired, Reply::from);
-    Failed {
-        forward_path: recipient.forward_path.as_str().to_owned(),
-        original_recipient: recipient.parameters.get("ORCPT").map(str::to_owned),
-        code: reply.code(),
-        status: reply.enhanced().map(str::to_owned),
-        text: reply.text(),
-    }
 }
 
 fn until(now: Timestamp, at: Timestamp) -> Duration {

@@ -83,6 +83,7 @@ impl Relay {
         };
         if let Err(error) = self.ledger.outcome(outcome).await {
             tracing::error!(id = %journey.id, %error, "the outcome is not in the ledger");
+            self.counters.events.add("ledger_line_missing", 1);
         }
     }
 

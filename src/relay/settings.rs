@@ -18,6 +18,8 @@ pub struct Settings {
     pub mixed_consent: MixedConsent,
     /// What becomes of the rejected recipients of a message whose other recipients are served (SMTP listeners).
     pub partial_reject: PartialReject,
+    /// What becomes of a message with mixed consent when the spool is full and it cannot be written ahead.
+    pub on_spool_full: OnSpoolFull,
     /// What a client is told while no next hop takes mail.
     pub when_next_hop_down: WhenDown,
     /// What to do with a DKIM-Signature of somebody else on a message that is changed.
@@ -48,6 +50,7 @@ impl Default for Settings {
         Self {
             mixed_consent: MixedConsent::Split,
             partial_reject: PartialReject::Dsn,
+            on_spool_full: OnSpoolFull::Tempfail,
             when_next_hop_down: WhenDown::Tempfail,
             existing_signature: ExistingSignature::Keep,
             hold_limit_seconds: 4 * 3600,
@@ -81,6 +84,16 @@ pub enum PartialReject {
     Dsn,
     /// One rejected recipient refuses the whole message.
     RefuseAll,
+}
+
+/// `on_spool_full`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnSpoolFull {
+    /// 452: the client keeps its mail.
+    Tempfail,
+    /// One body for all, stripped for everybody if for anybody, in one transaction that needs no spool.
+    Strictest,
 }
 
 /// `when_next_hop_down`.

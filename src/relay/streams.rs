@@ -97,6 +97,12 @@ impl Streams {
         }
     }
 
+    /// Whether the configuration says anything of a login: for whom it speaks, or whose streams it is.
+    pub fn names_login(&self, login: &str) -> bool {
+        let of_stream = |stream: &Stream| stream.logins.iter().any(|name| name == login);
+        self.logins.contains_key(login) || self.configured.iter().any(of_stream)
+    }
+
     /// Every stream that mail can be assigned to.
     pub fn all(&self) -> &[Stream] {
         if self.configured.is_empty() {

@@ -1,28 +1,22 @@
-//! Listeners: what the operator says of them, and the sockets.
+//! Listeners: what the operator says of them, and what their sessions go by.
 //!
-//! It knows addresses and networks, never what is spoken over them. What cannot be bound is an error naming the address; a
-//! Unix socket left behind by a killed process is taken over, one that answers is not.
+//! It knows addresses, networks and files, never what is spoken over a connection and nothing of sockets. What is missing or
+//! wrong is an error naming it, and then there is no door at all.
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fmt, io};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
 
-use super::ServerError;
 use super::tls::{TlsError, TlsSettings};
 use crate::relay::speaks::Speaks;
 use crate::session::door::{Door, Networks};
 use crate::session::logins::{Certificates, Logins, LoginsError};
 use crate::smtp::Protocol;
 use crate::smtp::data::BareNewlines;
-
-/// Who may connect to our Unix sockets: owner and group.
-const SOCKET_MODE: u32 = 0o660;
 
 /// Where a listener listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +25,8 @@ pub enum Address {
     Tcp(SocketAddr),
     /// `unix:/run/pixelgate/smtp.sock`.
     Unix(PathBuf),
+    /// `systemd:NAME`: sockets that the service manager opened, by their `FileDescriptorName`.
+    Systemd(String),
 }
 
 impl fmt::Display for Address {
@@ -38,6 +34,7 @@ impl fmt::Display for Address {
         match self {
             Self::Tcp(address) => address.fmt(formatter),
             Self::Unix(path) => write!(formatter, "unix:{}", path.display()),
+            Self::Systemd(name) => write!(formatter, "systemd:{name}"),
         }
     }
 }
@@ -51,9 +48,18 @@ impl<'de> Deserialize<'de> for Address {
             }
             return Ok(Self::Unix(PathBuf::from(path)));
         }
+        if let Some(name) = text.strip_prefix("systemd:") {
+            // What separates names in LISTEN_FDNAMES cannot stand in one.
+            if name.is_empty() || name.contains(|c: char| c == ':' || c.is_control()) {
+                return Err(de::Error::custom(
+                    "`systemd:` needs the FileDescriptorName of a socket unit",
+                ));
+            }
+            return Ok(Self::Systemd(name.to_owned()));
+        }
         text.parse().map(Self::Tcp).map_err(|_| {
             de::Error::custom(format!(
-                "`{text}` is not an IP address with a port (127.0.0.1:2525, [::1]:2525) or unix:/path"
+                "`{text}` is not an IP address with a port (127.0.0.1:2525, [::1]:2525), unix:/path or systemd:NAME"
             ))
         })
     }
@@ -213,73 +219,6 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D:
         .iter()
         .map(network)
         .collect()
-}
-
-#[derive(Debug)]
-pub(super) enum Socket {
-    Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
-}
-
-impl Socket {
-    /// Where it really listens.
-    pub(super) fn address(&self) -> io::Result<Address> {
-        match self {
-            Self::Tcp(socket) => socket.local_addr().map(Address::Tcp),
-            Self::Unix(_, path) => Ok(Address::Unix(path.clone())),
-        }
-    }
-}
-
-pub(super) async fn listen(address: &Address) -> Result<Socket, ServerError> {
-    let failed = |source| ServerError::Bind {
-        address: address.clone(),
-        source,
-    };
-    match address {
-        Address::Tcp(tcp) => TcpListener::bind(tcp)
-            .await
-            .map(Socket::Tcp)
-            .map_err(failed),
-        Address::Unix(path) => {
-            remove_stale(path).await?;
-            let listener = UnixListener::bind(path).map_err(failed)?;
-            let mode = std::fs::Permissions::from_mode(SOCKET_MODE);
-            std::fs::set_permissions(path, mode).map_err(failed)?;
-            Ok(Socket::Unix(listener, path.clone()))
-        }
-    }
-}
-
-/// A socket that a killed process left behind is in the way; one that answers is somebody else's.
-async fn remove_stale(path: &Path) -> Result<(), ServerError> {
-    let failed = |source| ServerError::Bind {
-        address: Address::Unix(path.to_owned()),
-        source,
-    };
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
-        Ok(found) if !found.file_type().is_socket() => {
-            return Err(ServerError::NotASocket(path.to_owned()));
-        }
-        Ok(_) => {}
-    }
-    match UnixStream::connect(path).await {
-        Ok(_) => Err(ServerError::InUse(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).map_err(failed)
-        }
-        Err(error) => Err(failed(error)),
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
-            let _ = std::fs::remove_file(path);
-        }
-    }
 }
 
 #[cfg(test)]

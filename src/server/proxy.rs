@@ -17,7 +17,7 @@ const REST_OCTETS: usize = 2048;
 
 /// Why a header was not read. The peer is to blame, or the network.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ProxyError {
+pub enum ProxyError {
     /// The connection ended or failed.
     #[error("no PROXY header: {0}")]
     Io(#[from] io::Error),
@@ -30,9 +30,7 @@ pub(super) enum ProxyError {
 ///
 /// # Errors
 /// The connection is to be closed.
-pub(super) async fn read<S: AsyncRead + Unpin>(
-    stream: &mut S,
-) -> Result<Option<SocketAddr>, ProxyError> {
+pub async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<SocketAddr>, ProxyError> {
     // No header is shorter than 12 octets, so nothing behind it is read here.
     let mut start = [0; 12];
     stream.read_exact(&mut start).await?;

@@ -56,7 +56,8 @@ impl Body {
         }
         let large = self.held.len() >= self.session_octets;
         let crowded = self.memory.used() > self.reading_octets;
-        if !(large && crowded) && self.share.cover(self.held.len()) {
+        // What is taken from the machine counts, which is up to twice what is held.
+        if !(large && crowded) && self.share.cover(self.held.capacity()) {
             return;
         }
         if let Err(error) = self.spill().await {
@@ -81,6 +82,7 @@ impl Body {
             sleep(LOOK_AGAIN).await;
         }
         let Some(mut file) = self.file.take() else {
+            self.held.shrink_to_fit();
             return Ok((self.held, self.share));
         };
         let held = std::mem::take(&mut self.held);
@@ -113,6 +115,7 @@ impl Body {
         let (file, held) = (self.file.take(), std::mem::take(&mut self.held));
         let directory = self.directory.clone();
         let octets = u64::try_from(held.len()).unwrap_or(u64::MAX);
+        let kept = self.session_octets.saturating_mul(2);
         let written = tokio::task::spawn_blocking(move || -> io::Result<(File, Vec<u8>)> {
             let mut file = match file {
                 Some(file) => file,
@@ -123,6 +126,8 @@ impl Body {
         });
         let (file, mut held) = written.await.map_err(io::Error::other)??;
         held.clear();
+        // Grown while there was room, it would keep what it took from the machine for as long as the client takes its time.
+        held.shrink_to(kept);
         self.file = Some(file);
         self.held = held;
         self.in_file = self.in_file.saturating_add(octets);
@@ -191,6 +196,22 @@ mod tests {
                     .is_none()
             );
         }
+    }
+
+    #[tokio::test]
+    async fn what_went_into_the_file_is_given_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let memory = Memory::new(1 << 30);
+        let (mut reader, mut body) = (reader(), body(directory.path(), &memory, 1000, 500_000));
+        let line = [&[b'x'; 998][..], b"\r\n"].concat();
+        while body.file.is_none() {
+            reader.push(&line, &mut body.held);
+            let taken = u64::try_from(body.held.capacity()).unwrap();
+            body.settle(&mut reader).await;
+            assert!(body.file.is_some() || memory.used() >= taken);
+        }
+        assert!(body.held.capacity() <= 2000, "{}", body.held.capacity());
+        assert_eq!(memory.used(), 0);
     }
 
     #[tokio::test]

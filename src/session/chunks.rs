@@ -30,7 +30,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             Some(chunks) => chunks,
             None => Chunks {
                 reader: DataReader::chunked(self.data_limits())
-                    .with_newlines(self.peer.door.bare_newlines),
+                    .with_newlines(self.door.bare_newlines),
                 body: Body::new(&self.shared),
                 patience: self.patience(),
                 announced: 0,
@@ -44,6 +44,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             return Ok(Flow::Close);
         }
         let mut left = octets;
+        // Between chunks as within them: a message does not take longer for being cut into pieces.
+        if let Some(reply) = self.out_of_time(chunks.patience) {
+            self.reset().await;
+            self.dismiss(&reply)?;
+            return Ok(Flow::Close);
+        }
         while left > 0 {
             let here = self.wire.input();
             let take = usize::try_from(left).map_or(here.len(), |left| left.min(here.len()));

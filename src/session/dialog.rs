@@ -148,9 +148,11 @@ impl Dialog {
         }
     }
 
-    /// What this client may do from now on.
+    /// What this client may do from now on. What its EHLO was told of REQUIRETLS stays: a login does not ask for another EHLO.
     pub fn allow(&mut self, leave: Leave) {
+        let requiretls = self.leave.offers.requiretls;
         self.leave = leave;
+        self.leave.offers.requiretls = requiretls;
     }
 
     /// Whether REQUIRETLS is offered, as far as the way on is known.
@@ -166,14 +168,17 @@ impl Dialog {
     /// The client was greeted anew: nothing it said before holds (RFC 3207 4.2, XCLIENT_README).
     pub fn restarted(&mut self) {
         self.state = State::Connected;
+        self.leave.offers.requiretls = false;
     }
 
     /// What one line means now. A line that was no command comes with the reply it deserves.
     pub fn step(&mut self, command: Result<Command, Reply>) -> Step {
-        let moves_mail = matches!(
-            command,
-            Ok(Command::Rcpt(_) | Command::Data | Command::Bdat { .. } | Command::Quit)
-        );
+        let moves_mail = match &command {
+            Ok(Command::Rcpt(_) | Command::Data | Command::Quit) => true,
+            // Empty chunks could go on for ever.
+            Ok(Command::Bdat { octets, last }) => *octets > 0 || *last,
+            Ok(_) | Err(_) => false,
+        };
         let step = match command {
             Ok(command) => self.legal(command),
             Err(reply) => Step::Say(reply),

@@ -101,9 +101,23 @@ impl Identity {
 }
 
 impl Door {
+    /// Whether TLS begins with the first octet.
+    pub fn is_implicit(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(|tls| tls.mode == TlsMode::Implicit)
+    }
+
     /// Whether a client may relay.
     pub fn trusts(&self, identity: &Identity) -> bool {
         identity.local || identity.login.is_some() || self.trusted.have(identity)
+    }
+
+    /// Whether a name is still one that may log in here.
+    pub fn knows(&self, login: &str) -> bool {
+        self.logins
+            .as_ref()
+            .is_some_and(|logins| logins.know(login))
     }
 
     /// Takes over what a handshake showed: a certificate that belongs to a login is as good as its password.

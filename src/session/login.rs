@@ -25,7 +25,7 @@ const AFTER_A_FAILURE: Duration = Duration::from_millis(500);
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     /// When TLS begins here.
     pub(super) fn tls_mode(&self) -> Option<TlsMode> {
-        self.peer.door.tls.as_ref().map(|tls| tls.mode)
+        self.door.tls.as_ref().map(|tls| tls.mode)
     }
 
     /// STARTTLS: 220, the handshake, and everything anew.
@@ -42,14 +42,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
     /// The handshake, and what it shows of the client.
     pub(super) async fn handshake(&mut self) -> Result<(), WireError> {
-        let Some(tls) = &self.peer.door.tls else {
+        let Some(tls) = &self.door.tls else {
             return Err(WireError::Handshake("this listener has no TLS".to_owned()));
         };
         let config = Arc::clone(&tls.config);
         let within = self.shared.limits.handshake_timeout();
-        let facts = self.wire.secure(config, within).await?;
+        let secured = tokio::select! {
+            secured = self.wire.secure(config, within) => secured,
+            // Nothing was begun, so nothing has to be finished.
+            () = super::stopped(&mut self.stopping) => Err(WireError::Closed),
+        };
+        let how = if secured.is_ok() { "done" } else { "failed" };
+        self.shared.counters.handshakes.add(how, 1);
+        let facts = secured?;
         self.identity.login = None;
-        self.peer.door.secured(&mut self.identity, &facts);
+        self.door.secured(&mut self.identity, &facts);
         tracing::debug!(session = self.peer.session, version = facts.version, certificate = facts.certificate.is_some(), login = ?self.identity.login, "TLS");
         Ok(())
     }
@@ -69,12 +76,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             Err(reply) => return self.auth_failed(&reply).await,
         };
         let name = credentials.name.clone();
-        let Some(logins) = &self.peer.door.logins else {
+        let Some(logins) = &self.door.logins else {
             return self.auth_failed(&replies::auth_unavailable()).await;
         };
         match logins.check(credentials).await {
             Some(true) => {
                 tracing::info!(session = self.peer.session, client = ?self.identity.ip(), login = name, "logged in");
+                self.shared.counters.logins.add("done", 1);
                 self.identity.login = Some(name);
                 self.allow();
                 self.wire.say(&replies::authenticated());
@@ -87,6 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
     async fn auth_failed(&mut self, reply: &Reply) -> Result<Flow, WireError> {
         self.auth_failures += 1;
+        self.shared.counters.logins.add("failed", 1);
         tracing::warn!(session = self.peer.session, client = ?self.identity.ip(), code = reply.code(), "login failed");
         let limit = self.shared.limits.auth_failures;
         tokio::time::sleep(AFTER_A_FAILURE).await;

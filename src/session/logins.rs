@@ -94,6 +94,16 @@ impl Logins {
         !self.hashes.is_empty()
     }
 
+    /// Whether a name has a password or a certificate.
+    pub fn know(&self, name: &str) -> bool {
+        let certificates = &self.certificates;
+        let mut proven = certificates
+            .by_sha256
+            .values()
+            .chain(certificates.by_name.values());
+        self.hashes.contains_key(name) || proven.any(|known| known == name)
+    }
+
     /// Every name with a password.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.hashes.keys().map(String::as_str)

@@ -6,6 +6,7 @@
 
 mod body;
 mod chunks;
+pub mod counters;
 pub mod dialog;
 pub mod door;
 pub mod limits;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use self::chunks::Chunks;
+use self::counters::Counters;
 use self::dialog::{Bounds, Dialog, Step};
 use self::door::{Door, Identity, TlsMode};
 pub use self::limits::{LimitError, Limits};
@@ -54,6 +56,8 @@ pub struct Shared {
     pub spill_directory: PathBuf,
     /// Where messages go.
     pub relay: Arc<Relay>,
+    /// What clients did and were told; the same over every reload.
+    pub counters: Arc<Counters>,
 }
 
 /// What sessions share as it stands now: another value after every reload, which a session takes up with its next MAIL.
@@ -62,8 +66,8 @@ pub type Live = watch::Receiver<Arc<Shared>>;
 /// Who connected, and where.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// The listener.
-    pub door: Arc<Door>,
+    /// The listener, as it stands now: after a reload it may be another.
+    pub doorway: watch::Receiver<Arc<Door>>,
     /// Who it is, before it has said anything.
     pub identity: Identity,
     /// Our id of this session.
@@ -91,6 +95,8 @@ struct Session<'a, S> {
     live: Live,
     shared: Arc<Shared>,
     peer: &'a Peer,
+    /// The listener, as it stood at the last MAIL.
+    door: Arc<Door>,
     /// What is believed of the client by now.
     identity: Identity,
     auth_failures: usize,
@@ -111,11 +117,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let shared = Arc::clone(&live.borrow());
+    let door = Arc::clone(&peer.doorway.borrow());
     let limits = &shared.limits;
+    shared.counters.session();
+    let wire = Wire::new(stream, limits.command_line_octets, limits.write_timeout());
     let mut session = Session {
-        wire: Wire::new(stream, limits.command_line_octets, limits.write_timeout()),
+        wire: wire.counting(Arc::clone(&shared.counters)),
         dialog: Dialog::new(Bounds {
-            protocol: peer.door.protocol,
+            protocol: door.protocol,
             recipients: limits.recipients,
             bad_commands: limits.bad_commands,
             idle_commands: limits.idle_commands,
@@ -123,6 +132,7 @@ where
         shared: Arc::clone(&shared),
         live,
         peer,
+        door,
         identity: peer.identity.clone(),
         auth_failures: 0,
         xforward: Xforward::default(),
@@ -131,7 +141,7 @@ where
         chunks: None,
         stopping,
     };
-    tracing::debug!(session = peer.session, listener = peer.door.listener, client = ?peer.identity.ip(), "session begins");
+    tracing::debug!(session = peer.session, listener = session.door.listener, client = ?peer.identity.ip(), "session begins");
     let ended = session.serve().await;
     if let Some(open) = session.open.take() {
         open.abandon().await;
@@ -142,7 +152,12 @@ where
     };
     match closed {
         Ok(()) => tracing::debug!(session = peer.session, "session ends"),
-        Err(reason) => tracing::debug!(session = peer.session, %reason, "session ends"),
+        Err(reason) => {
+            if let Some(word) = reason.as_str() {
+                shared.counters.broken_off(word);
+            }
+            tracing::debug!(session = peer.session, %reason, "session ends");
+        }
     }
 }
 
@@ -190,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     /// Whether this client is served at all. A relay has nothing for strangers, so they are told at the greeting, before
     /// they cost anything; unless they may log in, or speak for somebody else, and then at MAIL.
     async fn admit(&self) -> Result<(), Reply> {
-        if !self.peer.door.greets(&self.peer.identity, &self.identity) {
+        if !self.door.greets(&self.peer.identity, &self.identity) {
             return Err(replies::not_trusted());
         }
         self.shared.relay.ready().await
@@ -199,19 +214,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     fn greet(&mut self) {
         self.allow();
         let hostname = &self.shared.hostname;
-        let greeting = replies::greeting(hostname, self.peer.door.protocol);
+        let greeting = replies::greeting(hostname, self.door.protocol);
         self.wire.say(&greeting);
     }
 
     /// Tells the dialog what the client may do, after anything that changes it.
     fn allow(&mut self) {
-        let leave = self.peer.door.leave(&self.peer.identity, &self.identity);
+        let leave = self.door.leave(&self.peer.identity, &self.identity);
         self.dialog.allow(leave);
     }
 
     /// The last reply of a session that we end.
     fn dismiss(&mut self, reply: &Reply) -> Result<(), WireError> {
         tracing::info!(session = self.peer.session, client = ?self.identity.ip(), reply = %reply.text(), code = reply.code(), "client sent away");
+        self.shared.counters.sent_away(reply);
         self.wire.say(reply);
         Ok(())
     }
@@ -229,11 +245,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         self.wire.flush().await?;
         let deadline = Instant::now() + Duration::from_secs(seconds);
         loop {
-            let held_until = self.open.as_ref().and_then(Open::held_until);
             tokio::select! {
                 filled = self.wire.fill() => filled?,
                 () = sleep_until(deadline) => return Ok(Err(replies::timed_out(limit, seconds))),
-                () = sleep_until(held_until.unwrap_or(deadline)), if held_until.is_some() => self.release().await,
+                () = is_due_back(self.open.as_ref()) => self.release().await,
                 () = stopped(&mut self.stopping), if self.open.is_none() => return Ok(Err(replies::stopping())),
             }
             if let Some(line) = self.wire.line() {
@@ -254,8 +269,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
     async fn obey(&mut self, line: Line) -> Result<Flow, WireError> {
         let limits = self.shared.limits.clone();
+        let mut names_recipient = false;
         let command = match line {
-            Line::Whole(octets) => Command::parse(&octets),
+            Line::Whole(octets) => {
+                let verb = octets.get(..4).unwrap_or_default();
+                names_recipient = verb.eq_ignore_ascii_case(b"RCPT");
+                Command::parse(&octets)
+            }
             Line::TooLong => Err(replies::command_too_long(limits.command_line_octets)),
             Line::Lost(lost) => {
                 self.ask_group().await;
@@ -270,15 +290,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         if !joins || self.group.len() >= RCPT_GROUP.min(self.dialog.room()) {
             self.ask_group().await;
         }
-        let flow = self.act(command).await?;
+        let flow = self.act(command, names_recipient).await?;
         if self.wire.is_full() {
             self.wire.flush().await?;
         }
         Ok(flow)
     }
 
-    async fn act(&mut self, command: Result<Command, Reply>) -> Result<Flow, WireError> {
-        let rcpt = matches!(command, Ok(Command::Rcpt(_)));
+    /// Does what a command means now. `names_recipient`: it is a RCPT, understood or not.
+    async fn act(
+        &mut self,
+        command: Result<Command, Reply>,
+        names_recipient: bool,
+    ) -> Result<Flow, WireError> {
+        if matches!(command, Ok(Command::Mail(_))) {
+            self.take_up();
+        }
         match self.dialog.step(command) {
             Step::Rcpt(rcpt) => {
                 self.group.push(rcpt);
@@ -288,9 +315,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 // A RCPT that is refused here must not overtake those that were asked before it.
                 self.ask_group().await;
                 match &mut self.open {
-                    Some(open) if rcpt && open.is_together() => {
+                    Some(open) if names_recipient && open.is_together() => {
                         open.refuse_all(reply);
-                        self.wire.say(&replies::recipient_ok());
+                        let told = replies::recipient_ok();
+                        // It counts as accepted until the end of data, where the whole message is refused.
+                        self.dialog.rcpts_answered(std::slice::from_ref(&told));
+                        self.wire.say(&told);
                     }
                     _ => self.wire.say(&reply),
                 }
@@ -318,7 +348,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 return Ok(Flow::Close);
             }
             Step::Mail(mail) => {
-                self.shared = Arc::clone(&self.live.borrow());
                 let reply = self.mail(mail).await;
                 self.wire.say(&reply);
             }
@@ -330,6 +359,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             Step::Xclient(said) => return self.xclient(said).await,
         }
         Ok(Flow::GoOn)
+    }
+
+    /// What a reload brought holds from the next transaction on, for who may send as well.
+    fn take_up(&mut self) {
+        if self.open.is_some() {
+            return;
+        }
+        self.shared = Arc::clone(&self.live.borrow());
+        let door = Arc::clone(&self.peer.doorway.borrow());
+        // A listener that speaks another protocol now does so with its next clients.
+        if Arc::ptr_eq(&door, &self.door) || door.protocol != self.door.protocol {
+            return;
+        }
+        self.door = door;
+        let vouched = self.door.xclient.have(&self.peer.identity);
+        let knows = |login: &String| self.door.knows(login);
+        if !vouched && !self.identity.login.as_ref().is_none_or(knows) {
+            self.identity.login = None;
+        }
+        self.allow();
     }
 
     async fn hello(&mut self, extended: bool) {
@@ -357,10 +406,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
     async fn mail(&mut self, mail: Mail) -> Reply {
         let smtputf8 = mail.parameters.has("SMTPUTF8");
-        let mut open = self
-            .shared
-            .relay
-            .open(self.client(), self.peer.door.together);
+        let mut open = self.shared.relay.open(self.client(), self.door.together);
         let reply = open.mail(mail).await;
         if reply.is_done() {
             self.open = Some(open);
@@ -386,6 +432,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         for answer in &answers {
             self.wire.say(answer);
         }
+    }
+}
+
+/// Until the connection that a transaction holds upstream has to be given back.
+async fn is_due_back(open: Option<&Open>) {
+    match open {
+        Some(open) => open.is_due_back().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::body::Body;
 use super::memory::Share;
 use super::wire::WireError;
-use super::{Flow, Session};
+use super::{Flow, Session, is_due_back};
 use crate::relay::{self, Answer, Open};
 use crate::smtp::Protocol;
 use crate::smtp::data::{DataLimits, DataReader, Violation};
@@ -40,8 +40,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     pub(super) fn client(&self) -> relay::Client {
         let hello = self.dialog.hello_said();
         relay::Client {
-            listener: self.peer.door.listener.clone(),
-            protocol: match self.peer.door.protocol {
+            listener: self.door.listener.clone(),
+            protocol: match self.door.protocol {
                 Protocol::Smtp => relay::Protocol::Smtp,
                 Protocol::Lmtp => relay::Protocol::Lmtp,
             },
@@ -75,7 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         self.xforward = Xforward::default();
         let (answer, flow) = match (read, open) {
             (Read::Whole(message, _share), Some(open)) => {
-                (hand_over(open, message).await, Flow::GoOn)
+                (hand_over(open.end_of_data(message)).await, Flow::GoOn)
             }
             (Read::Whole(..), None) => (Answer::One(replies::internal_fault()), Flow::GoOn),
             (Read::Refused(violation), open) => {
@@ -86,6 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                     Flow::Close
                 };
                 tracing::info!(session = self.peer.session, client = ?self.identity.ip(), reason = %violation, "message refused");
+                self.shared.counters.refused(violation);
                 (Answer::One(violation.into()), flow)
             }
             (Read::TooSlow(reply), open) => {
@@ -111,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
     /// Reads to the end of data. Waiting is bounded twice: for each piece, and for all of them.
     async fn read_message(&mut self) -> Result<Read, WireError> {
-        let newlines = self.peer.door.bare_newlines;
+        let newlines = self.door.bare_newlines;
         let mut reader = DataReader::new(self.data_limits()).with_newlines(newlines);
         let mut body = Body::new(&self.shared);
         let patience = self.patience();
@@ -158,12 +159,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         }
     }
 
+    /// The reply with which the session ends when the message has taken all its time.
+    pub(super) fn out_of_time(&self, patience: Patience) -> Option<Reply> {
+        let seconds = self.shared.limits.data_total_seconds;
+        let over = Instant::now() >= patience.last;
+        over.then(|| replies::timed_out("data_total_seconds", seconds))
+    }
+
     /// Waits for more of the message; the reply with which the session ends when it took too long. The connection held
     /// upstream is given back in time.
     pub(super) async fn wait_for_data(
         &mut self,
         patience: Patience,
     ) -> Result<Option<Reply>, WireError> {
+        // RFC 2920 3.2: whoever waits for a client has told it everything; it may say the rest of a chunk only then.
+        self.wire.flush().await?;
         let limits = &self.shared.limits;
         let silent = Instant::now() + patience.silence;
         let deadline = patience.last.min(silent);
@@ -173,18 +183,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             ("data_timeout_seconds", limits.data_timeout_seconds)
         };
         loop {
-            let held_until = self.open.as_ref().and_then(Open::held_until);
             tokio::select! {
                 filled = self.wire.fill_data() => return filled.map(|()| None),
                 () = sleep_until(deadline) => return Ok(Some(replies::timed_out(limit, seconds))),
-                () = sleep_until(held_until.unwrap_or(deadline)), if held_until.is_some() => self.release().await,
+                () = is_due_back(self.open.as_ref()) => self.release().await,
             }
         }
     }
 
     /// Says the answer: one reply over SMTP, one per accepted forward-path over LMTP (RFC 2033 4.2).
     fn answer(&mut self, answer: Answer, accepted: usize) {
-        let replies = match (self.peer.door.protocol, answer) {
+        let replies = match (self.door.protocol, answer) {
             (Protocol::Smtp, Answer::One(reply)) => vec![reply],
             (Protocol::Lmtp, Answer::One(reply)) => vec![reply; accepted],
             (Protocol::Lmtp, Answer::Each(replies)) if replies.len() == accepted => replies,
@@ -212,8 +221,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
 
 /// Gives the message to the relay in a task of its own: neither the end of this session nor a fault in the journey may
 /// cut short what was begun, and a fault is answered 451 instead of by silence.
-async fn hand_over(open: Open, message: Vec<u8>) -> Answer {
-    match tokio::spawn(open.end_of_data(message)).await {
+async fn hand_over(journey: impl Future<Output = Answer> + Send + 'static) -> Answer {
+    match tokio::spawn(journey).await {
         Ok(answer) => answer,
         Err(fault) => {
             tracing::error!(%fault, "the journey of a message broke off");
@@ -225,5 +234,20 @@ async fn hand_over(open: Open, message: Vec<u8>) -> Answer {
 async fn abandon(open: Option<Open>) {
     if let Some(open) = open {
         open.abandon().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fault in the journey of one message is that message's: 451, so that its client keeps it and comes back.
+    #[tokio::test]
+    async fn a_journey_that_panics_is_answered_and_the_next_one_is_served() {
+        let broken = hand_over(async { panic!("a fault in the journey") });
+        assert_eq!(broken.await, Answer::One(replies::internal_fault()));
+        assert_eq!(replies::internal_fault().code(), 451);
+        let sound = hand_over(async { Answer::One(replies::ok()) });
+        assert_eq!(sound.await, Answer::One(replies::ok()));
     }
 }

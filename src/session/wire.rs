@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::rustls::ServerConfig;
 
+use super::counters::Counters;
 use super::stream::{Stream, TlsFacts};
 use crate::smtp::reply::Reply;
 
@@ -43,6 +44,17 @@ pub enum WireError {
     /// The system says so.
     #[error("the connection failed: {0}")]
     Io(#[from] io::Error),
+}
+
+impl WireError {
+    /// For counting; nothing where a client only went away.
+    pub fn as_str(&self) -> Option<&'static str> {
+        match self {
+            Self::Closed | Self::Io(_) => None,
+            Self::Handshake(_) => Some("tls_handshake"),
+            Self::NotRead(_) => Some("write_timeout_seconds"),
+        }
+    }
 }
 
 /// One line of a client.
@@ -77,6 +89,7 @@ pub struct Wire<S> {
     output: Vec<u8>,
     line_octets: usize,
     write_timeout: Duration,
+    counters: Option<Arc<Counters>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
@@ -90,6 +103,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             output: Vec::new(),
             line_octets,
             write_timeout,
+            counters: None,
+        }
+    }
+
+    /// The same wire, which counts its replies.
+    #[must_use]
+    pub fn counting(self, counters: Arc<Counters>) -> Self {
+        Self {
+            counters: Some(counters),
+            ..self
         }
     }
 
@@ -203,6 +226,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Gathers a reply; it goes out with the next [`Wire::flush`].
     pub fn say(&mut self, reply: &Reply) {
+        if let Some(counters) = &self.counters {
+            counters.reply(reply);
+        }
         self.output.extend_from_slice(reply.to_wire().as_bytes());
     }
 

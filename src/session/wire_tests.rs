@@ -186,3 +186,45 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 }
+
+/// Octets that somebody, somewhere, takes for a line end: content, or the end of the session, wherever they are cut.
+#[tokio::test]
+async fn nothing_but_crlf_ends_a_line_at_any_split() {
+    for odd in [
+        &b"\0"[..],
+        b"\x0b",
+        b"\x0c",
+        b"\x85",
+        b"\xc2\x85",
+        b"\x8d\x8a",
+        b"\xe2\x80\xa8",
+    ] {
+        let content = [b"NO", odd, b"OP"].concat();
+        let octets = [&content[..], b"\r\nQUIT\r\n"].concat();
+        for cut in 0..=octets.len() {
+            let (one, two) = octets.split_at(cut);
+            let found = lines(64, &[one, two]).await;
+            let expected = [Line::Whole(content.clone()), whole("QUIT")];
+            assert_eq!(found, expected, "{odd:?} cut at {cut}");
+        }
+    }
+    for end in [
+        &b"\n"[..],
+        b"\r\r\n",
+        b"\n\r",
+        b"\0\n",
+        b"\rX\r\n",
+        b"\r\0\n",
+    ] {
+        let octets = [b"NOOP", end, b"QUIT\r\n"].concat();
+        for cut in 0..=octets.len() {
+            let (one, two) = octets.split_at(cut);
+            let found = lines(64, &[one, two]).await;
+            assert_eq!(
+                found,
+                [Line::Lost(Lost::BareLineEnd)],
+                "{end:?} cut at {cut}"
+            );
+        }
+    }
+}

@@ -69,6 +69,14 @@ const HELLO_OCTETS: usize = path::DOMAIN_OCTETS;
 impl Command {
     /// Reads one line without its CRLF.
     pub fn parse(line: &[u8]) -> Result<Self, Reply> {
+        match Self::understood(line) {
+            // Whatever is wrong with it, content follows that must not be read as commands.
+            Err(_) if is_bdat(line) => Ok(Self::BadBdat),
+            read => read,
+        }
+    }
+
+    fn understood(line: &[u8]) -> Result<Self, Reply> {
         if line
             .iter()
             .any(|octet| (*octet < 0x20 && *octet != b'\t') || *octet == 0x7f)
@@ -108,6 +116,12 @@ fn read(verb: &str, argument: &str) -> Result<Command, Reply> {
         "GET" | "POST" | "PUT" | "HEAD" | "OPTIONS" | "CONNECT" => Ok(Command::Foreign),
         _ => Ok(Command::Unknown),
     }
+}
+
+/// Whether a line begins with this verb, readable or not behind it.
+fn is_bdat(line: &[u8]) -> bool {
+    let (verb, behind) = line.split_at_checked("BDAT".len()).unwrap_or_default();
+    verb.eq_ignore_ascii_case(b"BDAT") && !behind.first().is_some_and(u8::is_ascii_alphanumeric)
 }
 
 fn bdat(argument: &str) -> Option<Command> {

@@ -321,3 +321,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_chunk_whose_command_cannot_be_read_is_still_a_chunk() {
+    for line in [
+        &b"BDAT"[..],
+        b"bdat x",
+        b"BDAT 5\x01",
+        b"BDAT\x00 5",
+        b"BDAT \xff",
+        b"BDAT 5 LAST \xc3",
+        b"BDAT 5 LAST LAST",
+    ] {
+        assert_eq!(Command::parse(line), Ok(Command::BadBdat), "{line:?}");
+    }
+    assert_eq!(Command::parse(b"BDATA 5"), Ok(Command::Unknown));
+    assert!(Command::parse(b"NOOP \x01").is_err());
+}

@@ -92,7 +92,11 @@ fn what_follows_the_end_is_left_alone() {
 /// faults.md 2.1: everything that somebody, somewhere, took for the end of data.
 #[test]
 fn no_smuggled_end_is_an_end_at_any_split() {
-    let ends: [(&[u8], Violation); 15] = [
+    let ends: [(&[u8], Violation); 19] = [
+        (b"\n\n.\n\n", Violation::BareLf),
+        (b"\n\0.\n", Violation::BareLf),
+        (b"\r\r.\r\r", Violation::BareCr),
+        (b"\r\n\r.\r\n", Violation::BareCr),
         (b"\n.\n", Violation::BareLf),
         (b"\n.\r\n", Violation::BareLf),
         (b"\r\n.\n", Violation::BareLf),
@@ -134,6 +138,45 @@ fn other_octets_around_the_dot_are_content() {
         input.extend_from_slice(b".\r\n");
         let message = [b"a\r\n", &[octet][..], b"\r\n"].concat();
         ends_with(&input, &message);
+    }
+    // What a seven-bit reader would take for line ends, and what Unicode calls them.
+    for end in [
+        &b"\x8d\x8a"[..],
+        b"\x8a",
+        b"\x8d",
+        b"\xc2\x85",
+        b"\xe2\x80\xa8",
+    ] {
+        let content = [b"a", end, b".", end, b"QUIT", end].concat();
+        ends_with(
+            &[&content, &b"\r\n.\r\n"[..]].concat(),
+            &[&content, &b"\r\n"[..]].concat(),
+        );
+    }
+}
+
+/// In chunks nothing ends the data, and a bare line end is one wherever the chunks are cut.
+#[test]
+fn in_chunks_every_smuggled_end_is_refused_at_any_split() {
+    for (end, violation) in [
+        (&b"\n.\n"[..], Violation::BareLf),
+        (b"\n.\r\n", Violation::BareLf),
+        (b"\r\n.\n", Violation::BareLf),
+        (b"\r.\r", Violation::BareCr),
+        (b"\r\n.\r", Violation::BareCr),
+        (b"\r\r\n.\r\r\n", Violation::BareCr),
+        (b"\r\n.\r\r\n", Violation::BareCr),
+        (b"\r\n\0.\r\n", Violation::Nul),
+        (b"\r\0\n.\r\n", Violation::BareCr),
+    ] {
+        let octets = [b"a", end, b"MAIL FROM:<>"].concat();
+        for first in 0..=octets.len() {
+            for second in first..=octets.len() {
+                let chunks = [&octets[..first], &octets[first..second], &octets[second..]];
+                let read = chunked(&chunks, BareNewlines::Refuse);
+                assert_eq!(read, Err(violation), "{end:?} at {first}, {second}");
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Replies (RFC 5321 4.2): values, not errors. The texts that a client may read from us stand in `replies`.
 //!
-//! A reply that came from a next hop keeps its code and its lines; controls in it were replaced when it was read.
+//! A reply that came from a next hop keeps its code and its text; controls in it were replaced when it was read, and a line of
+//! it that is longer than ours may be goes on in another line of the same reply.
 
 use std::fmt::Write as _;
 
@@ -16,6 +17,9 @@ pub enum Severity {
     /// 5xx.
     Refused,
 }
+
+/// Octets of text in one line that we write: with its code and a blank no more than 998 (RFC 5322 2.1.1).
+const TEXT_OCTETS: usize = 994;
 
 /// One reply, possibly of several lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,11 +93,51 @@ impl Reply {
     /// The octets on the wire, CRLF included.
     pub fn to_wire(&self) -> String {
         let mut wire = String::new();
-        let last = self.lines.len().saturating_sub(1);
-        for (index, line) in self.lines.iter().enumerate() {
+        let lines: Vec<&str> = self.lines.iter().flat_map(|line| fitting(line)).collect();
+        let last = lines.len().saturating_sub(1);
+        for (index, line) in lines.into_iter().enumerate() {
             let mark = if index == last { ' ' } else { '-' };
             let _ = write!(wire, "{}{mark}{line}\r\n", self.code);
         }
         wire
+    }
+}
+
+/// The text in pieces that fit into a line, nothing left out.
+fn fitting(text: &str) -> Vec<&str> {
+    let (mut pieces, mut rest) = (Vec::new(), text);
+    while rest.len() > TEXT_OCTETS {
+        let end = rest.floor_char_boundary(TEXT_OCTETS);
+        let (piece, later) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        pieces.push(piece);
+        rest = later;
+    }
+    pieces.push(rest);
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_goes_on_in_another_and_nothing_is_left_out() {
+        for text in ["x".repeat(4_000), "\u{20ac}".repeat(1_400), "x".repeat(994)] {
+            let wire = Reply::new(550, [text.as_str(), "5.1.1 end"]).to_wire();
+            let lines: Vec<&str> = wire.split_terminator("\r\n").collect();
+            assert!(lines.iter().all(|line| line.len() <= 998), "{wire}");
+            let (last, before) = lines.split_last().unwrap();
+            assert_eq!(*last, "550 5.1.1 end");
+            assert!(before.iter().all(|line| line.starts_with("550-")));
+            let said: String = before.iter().filter_map(|line| line.get(4..)).collect();
+            assert_eq!(said, text);
+        }
+        assert_eq!(Reply::new(250, [""]).to_wire(), "250 \r\n");
+    }
+
+    #[test]
+    fn no_text_makes_a_line_of_its_own() {
+        let reply = Reply::new(250, ["a\r\n354 go\0\u{85}\u{7f}b"]);
+        assert_eq!(reply.to_wire(), "250 a  354 go   b\r\n");
     }
 }

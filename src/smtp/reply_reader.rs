@@ -31,9 +31,6 @@ impl Default for ReplyLimits {
     }
 }
 
-/// A line of ours, made longer by escaping, is cut here (RFC 5322 2.1.1, with room for code and CRLF).
-const ESCAPED_LINE_OCTETS: usize = 990;
-
 /// Why what a peer sent is no reply. The peer is to blame; another connection may do better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
@@ -161,9 +158,6 @@ fn show(text: &[u8]) -> String {
         for octet in chunk.invalid() {
             shown.push_str(&format!("\\x{octet:02X}"));
         }
-    }
-    if shown.len() > text.len() && shown.len() > ESCAPED_LINE_OCTETS {
-        shown.truncate(shown.floor_char_boundary(ESCAPED_LINE_OCTETS));
     }
     shown
 }

@@ -119,7 +119,8 @@ fn write_and_sync(file: &mut File, path: &Path, octets: &[u8]) -> Result<(), Spo
     file.sync_all().map_err(failed("syncing", path))
 }
 
-fn unfinished(path: &Path) -> PathBuf {
+/// The name of a file while it is being written.
+pub(super) fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(UNFINISHED);
     PathBuf::from(name)

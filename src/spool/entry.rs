@@ -13,7 +13,7 @@ use ring::digest::{SHA256, digest};
 
 use super::envelope::{Stored, Unreadable, VERSION};
 use super::index::Stage;
-use super::{EntryId, Envelope, Spool, SpoolError, blocking, disk};
+use super::{EntryId, Envelope, Spool, SpoolError, blocking, disk, hand};
 
 /// What an envelope file says of its message: how to know it again.
 #[derive(Debug, Clone)]
@@ -22,16 +22,18 @@ struct Seal {
     sha256: String,
 }
 
+/// By what a message is known to be the one that was written, hex.
+pub(super) fn sha256(message: &[u8]) -> String {
+    let octets = digest(&SHA256, message);
+    let octets = octets.as_ref().iter();
+    octets.map(|octet| format!("{octet:02x}")).collect()
+}
+
 impl Seal {
     fn of(message: &[u8]) -> Self {
-        let sha256 = digest(&SHA256, message)
-            .as_ref()
-            .iter()
-            .map(|octet| format!("{octet:02x}"))
-            .collect();
         Self {
             octets: u64::try_from(message.len()).unwrap_or(u64::MAX),
-            sha256,
+            sha256: sha256(message),
         }
     }
 
@@ -82,6 +84,7 @@ impl Prepared {
         let octets = seal
             .octets
             .saturating_add(u64::try_from(file.len()).unwrap_or(u64::MAX));
+        disk::has_room(&spool.layout.directory, octets, spool.settings.free_bytes)?;
         spool.index().reserve(&id, octets, &spool.settings)?;
         // From here on a failure drops `prepared`, which removes what was written and gives the room back. Except a
         // message file that was there before us: it is somebody else's.
@@ -206,7 +209,7 @@ impl Owed {
             fresher,
             settled: false,
         };
-        claim.take_in_hand()?;
+        claim.note(hand::Stage::Deciding);
         let owed_file = claim.spool.layout.owed_of(id);
         let octets = fs::read(&owed_file).map_err(disk::failed("reading", &owed_file))?;
         let stored = match Stored::parse(&octets) {
@@ -246,8 +249,7 @@ impl Owed {
     /// The message was read and decided: what the process dies of from here on is not its content, and waiting for a next hop
     /// is most of an attempt.
     pub fn is_decided(&self) {
-        let deaths = self.claim.spool.index().deaths(&self.claim.id);
-        self.claim.out_of_hand(deaths);
+        self.claim.note(hand::Stage::Delivering);
     }
 
     /// Notes in the midst of an attempt what is still owed, so that nothing that happens in the rest of it brings back
@@ -283,22 +285,16 @@ impl Owed {
 }
 
 impl Claim {
-    /// Notes that the entry is in hand: whoever finds the note at start knows that the process died meanwhile. No sync: a
-    /// process that dies leaves its files, and a power loss is no fault of the message.
-    fn take_in_hand(&self) -> Result<(), SpoolError> {
+    /// Notes where the attempt stands: whoever finds the note at start knows that the process died meanwhile.
+    fn note(&self, stage: hand::Stage) {
         let deaths = self.spool.index().deaths(&self.id);
-        let note = self.spool.layout.working_of(&self.id);
-        fs::write(&note, deaths.saturating_add(1).to_string())
-            .map_err(disk::failed("writing", &note))
+        hand::note(&self.spool.layout, &self.id, stage, deaths);
     }
 
     /// The attempt came to an end.
     fn out_of_hand(&self, deaths: u32) {
         self.spool.index().set_deaths(&self.id, deaths);
-        let note = self.spool.layout.working_of(&self.id);
-        if let Err(error) = disk::remove(&note) {
-            tracing::warn!(entry = %self.id, %error, "a note about an entry in hand could not be removed");
-        }
+        self.note(hand::Stage::Idle);
     }
 
     /// The attempt fell over. Whoever does so again and again is left alone.
@@ -390,8 +386,7 @@ impl Drop for Claim {
             }
         } else {
             // Given back, or cut short because the relay stops: nobody's fault.
-            let deaths = self.spool.index().deaths(&self.id);
-            self.out_of_hand(deaths);
+            self.note(hand::Stage::Idle);
         }
         let stage = Stage::Waiting {
             next_attempt_at: self.spool.settings.next_attempt_at(Timestamp::now(), 1),
@@ -430,5 +425,8 @@ pub(super) fn quarantine(
     };
     disk::replace(&layout.dead_of(id), &file)?;
     disk::remove(&owed)?;
-    disk::sync_parent(&owed)
+    disk::sync_parent(&owed)?;
+    // Whoever has it tried again gives it all its lives back.
+    hand::note(layout, id, hand::Stage::Idle, 0);
+    Ok(())
 }

@@ -19,6 +19,9 @@ use crate::smtp::xforward::Xforward;
 /// The version of the envelope files this build writes and reads.
 pub(super) const VERSION: u32 = 1;
 
+/// Most octets of a reply's text that are kept with a recipient; what is longer ends there.
+const LAST_REPLY_OCTETS: usize = 2048;
+
 /// Most octets of an entry's name.
 const ID_OCTETS: usize = 64;
 
@@ -100,6 +103,10 @@ pub struct Envelope {
     /// When the sender was told that it is late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_told_at: Option<Timestamp>,
+    /// Whether its login had rights of its own in the configuration by which it was accepted. If it has none any more, nothing
+    /// is known about whose mail this is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub login_named: bool,
     /// When the operator had it tried anew; it expires by this then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retried_at: Option<Timestamp>,
@@ -227,6 +234,15 @@ impl Recipient {
         }
     }
 
+    /// Whether its sender wants to hear of this (`FAILURE`, `DELAY`). Who says nothing hears of both (RFC 3461 4.1).
+    pub fn wants(&self, word: &str) -> bool {
+        self.parameters.get("NOTIFY").is_none_or(|notify| {
+            notify
+                .split(',')
+                .any(|asked| asked.eq_ignore_ascii_case(word))
+        })
+    }
+
     /// The RCPT command to give again.
     pub fn rcpt(&self) -> Rcpt {
         Rcpt {
@@ -237,10 +253,22 @@ impl Recipient {
 }
 
 impl From<&Reply> for LastReply {
+    /// As much of it as a report needs: a next hop may say a thousand recipients each its hundred lines.
     fn from(reply: &Reply) -> Self {
+        let mut left = LAST_REPLY_OCTETS;
+        let mut lines = Vec::new();
+        for line in reply.lines() {
+            let end = line.floor_char_boundary(left);
+            let kept = line.get(..end).unwrap_or_default();
+            left = left.saturating_sub(kept.len().saturating_add(1));
+            lines.push(kept.to_owned());
+            if left == 0 || kept.len() < line.len() {
+                break;
+            }
+        }
         Self {
             code: reply.code(),
-            lines: reply.lines().to_vec(),
+            lines,
         }
     }
 }

@@ -61,6 +61,7 @@ fn envelope() -> Envelope {
         attempts: 3,
         next_attempt_at: Timestamp::from_second(1_795_000_480).unwrap(),
         delay_told_at: None,
+        login_named: false,
         retried_at: None,
         dead: None,
     }
@@ -139,4 +140,17 @@ fn an_id_cannot_leave_its_directory() {
     let text = format!("\"{one}\"");
     assert_eq!(serde_json::from_str::<EntryId>(&text).unwrap(), one);
     assert!(serde_json::from_str::<EntryId>("\"../lock\"").is_err());
+}
+
+#[test]
+fn of_a_reply_without_end_the_beginning_is_kept() {
+    let line = "\u{20ac}".repeat(500);
+    let reply = Reply::new(451, vec![line.clone(); 100]);
+    let kept = LastReply::from(&reply);
+    assert_eq!(kept.code, 451);
+    assert_eq!(kept.lines.first(), Some(&line));
+    let octets: usize = kept.lines.iter().map(String::len).sum();
+    assert!((2000..=2048).contains(&octets), "{octets}");
+    let short = Reply::new(550, ["5.1.1 no such", "5.1.1 user"]);
+    assert_eq!(Reply::from(&LastReply::from(&short)), short);
 }

@@ -123,19 +123,6 @@ impl Index {
         })
     }
 
-    /// Makes a waiting entry due; `false` when it does not wait.
-    pub(super) fn hurry(&mut self, id: &EntryId, now: Timestamp) -> bool {
-        match self.slots.get_mut(id).map(|slot| &mut slot.stage) {
-            Some(Stage::Waiting {
-                next_attempt_at, ..
-            }) => {
-                *next_attempt_at = now;
-                true
-            }
-            _ => false,
-        }
-    }
-
     /// Moves an entry to another stage.
     pub(super) fn set(&mut self, id: &EntryId, stage: Stage) {
         if let Some(slot) = self.slots.get_mut(id) {

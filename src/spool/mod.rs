@@ -9,13 +9,20 @@
 //!  written ahead ──▶ prepared ──settled, nothing owed──▶ gone
 //!                       │ somebody was taken, or the way is down (rename, fsync of the directory, then 250)
 //!                       ▼
-//!                     owed ◀──kept for later── an attempt, in hand (working/ID) ──nothing owed──▶ gone
+//!                     owed ◀──kept for later── an attempt, in hand ──nothing owed──▶ gone
 //!                       │ nobody can be told, cannot be read, or the process died over it `crashes` times
 //!                       ▼
 //!                     dead ──`spool retry`──▶ owed          ──`spool drop`──▶ gone
 //! ```
-//! At start: `prepared` goes (its client was never answered), `owed` stays, a message without envelope goes, and an entry that
-//! was in hand counts one death of the process. An attempt that ends in any way but a panic makes that count nothing.
+//!
+//! In hand is no state on disk but a note, `working/ID.note`: *deciding*, then *delivering*, with how often the process died
+//! over the entry before. At start `dead` decides over `owed`, `owed` over `prepared`. `prepared` goes (its client was never
+//! answered), `owed` stays, a message without envelope goes, requests go. A note that says *deciding* counts one death more, and
+//! the count stays in the note, over any number of starts, until an attempt ends in order; a panic of an attempt counts as well.
+//!
+//! The limits `bytes`, `entries` and `free_bytes` are held against what is written ahead. What is owed already is delivered
+//! however full the disk is: a note that cannot be written is done without, an outcome that cannot be written is remembered for
+//! as long as this process lives.
 //!
 //! When it fails: an error before an `Ok` means that nothing may be built on the entry, so the caller answers
 //! 451 4.3.1, never 250. What cannot be read back is moved to `dead/` with a log line, never removed in silence.
@@ -23,6 +30,7 @@
 mod disk;
 mod entry;
 mod envelope;
+mod hand;
 mod holds;
 mod index;
 mod recovery;
@@ -34,6 +42,7 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -42,7 +51,7 @@ use tokio::sync::Notify;
 pub use entry::{Owed, Prepared};
 pub use envelope::{Client, EntryId, Envelope, LastReply, Origin, Owes, Protocol, Recipient};
 pub use index::Usage;
-pub use requests::{Asked, Done, Entry, State, ask, entries, entry, message_file};
+pub use requests::{Asked, Desk, Done, Entry, State, entries, entry, message_file};
 pub use settings::Settings;
 
 use holds::Holds;
@@ -86,6 +95,18 @@ pub enum SpoolError {
         /// Which version was found.
         what: String,
     },
+    /// A directory of the spool is gone while another holds entries: a file system that is not mounted, a restore that is not
+    /// whole. To go on would be to clear away what is owed.
+    #[error(
+        "spool: {} is missing although {} holds entries; put it back, or take the spool directory away as a whole",
+        missing.display(), found.display()
+    )]
+    Incomplete {
+        /// What is missing.
+        missing: PathBuf,
+        /// What is there.
+        found: PathBuf,
+    },
     /// An entry cannot be read back; it was moved to `dead/`.
     #[error("spool: entry {id} cannot be read back and lies in dead/: {why}")]
     Damaged {
@@ -101,6 +122,16 @@ pub enum SpoolError {
         id: EntryId,
         /// What was asked of it.
         what: &'static str,
+    },
+    /// The directory is somebody else's: what this process wrote there its owner could not read.
+    #[error(
+        "spool directory {} belongs to uid {owner}; run this as that user", directory.display()
+    )]
+    NotOurs {
+        /// The directory.
+        directory: PathBuf,
+        /// Whose it is.
+        owner: u32,
     },
     /// An envelope could not be written as JSON.
     #[error("spool: envelope of {id}: {source}")]
@@ -161,7 +192,7 @@ impl Layout {
     }
 
     fn working_of(&self, id: &EntryId) -> PathBuf {
-        self.working().join(format!("{id}.deaths"))
+        self.working().join(format!("{id}.note"))
     }
 
     fn message_of(&self, id: &EntryId) -> PathBuf {
@@ -197,11 +228,16 @@ impl Spool {
     /// Takes the directory (made 0700 when missing), locks it, clears what a crash left and finds what is owed.
     /// Blocking; for the start of the process.
     pub fn open(settings: &Settings) -> Result<Arc<Self>, SpoolError> {
+        Self::open_within(settings, LOOKS)
+    }
+
+    fn open_within(settings: &Settings, patience: Duration) -> Result<Arc<Self>, SpoolError> {
         let layout = Layout {
             directory: settings.directory.clone(),
         };
         disk::make_directory(&layout.directory)?;
-        let lock = lock(&layout.directory)?;
+        let lock = lock(&layout.directory, patience)?;
+        recovery::is_whole(&layout)?;
         for directory in [
             layout.messages(),
             layout.prepared(),
@@ -301,9 +337,13 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await?
 }
 
+/// How long a process that starts waits for those that only look whether somebody holds the spool.
+const LOOKS: Duration = Duration::from_millis(500);
+
 /// Locks the directory for this process and leaves the pid in the lock file for the one that comes second.
-fn lock(directory: &Path) -> Result<File, SpoolError> {
+fn lock(directory: &Path, patience: Duration) -> Result<File, SpoolError> {
     let path = directory.join("lock");
+    let until = Instant::now() + patience;
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -312,7 +352,15 @@ fn lock(directory: &Path) -> Result<File, SpoolError> {
         .mode(0o600)
         .open(&path)
         .map_err(disk::failed("opening", &path))?;
-    match file.try_lock() {
+    let locked = loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            locked => break locked,
+        }
+    };
+    match locked {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();

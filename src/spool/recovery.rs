@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::entry::quarantine;
 use super::envelope::{Stored, Unreadable};
 use super::index::{Index, Stage};
-use super::{EntryId, Layout, Settings, SpoolError, State, disk};
+use super::{EntryId, Layout, Settings, SpoolError, State, disk, hand};
 
 /// Reads the directories and gives what is owed or dead.
 pub(super) fn recover(layout: &Layout, settings: &Settings) -> Result<Index, SpoolError> {
@@ -35,6 +35,7 @@ pub(super) fn recover(layout: &Layout, settings: &Settings) -> Result<Index, Spo
     disk::sync_directory(&layout.owed())?;
     count_deaths(layout, settings, &mut index)?;
     clear_prepared(layout)?;
+    clear_requests(layout)?;
     clear_orphans(layout, &known)?;
     let usage = index.usage();
     if usage.owed > 0 || usage.dead > 0 {
@@ -53,6 +54,26 @@ pub(super) fn recover(layout: &Layout, settings: &Settings) -> Result<Index, Spo
         );
     }
     Ok(index)
+}
+
+/// Refuses a spool of which a part is gone.
+pub(super) fn is_whole(layout: &Layout) -> Result<(), SpoolError> {
+    let parts = [
+        (layout.messages(), "eml"),
+        (layout.prepared(), "json"),
+        (layout.owed(), "json"),
+        (layout.dead(), "json"),
+    ];
+    let (there, gone): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(part, _)| part.exists());
+    let Some((missing, _)) = gone.into_iter().next() else {
+        return Ok(());
+    };
+    for (found, extension) in there {
+        if !entries(&found, extension)?.is_empty() {
+            return Err(SpoolError::Incomplete { missing, found });
+        }
+    }
+    Ok(())
 }
 
 /// One owed entry: what it is in the index. Unreadable ones are dead from here on.
@@ -85,23 +106,39 @@ fn owed(layout: &Layout, id: &EntryId) -> Result<(u64, Stage), SpoolError> {
     Ok((size, Stage::Dead))
 }
 
-/// Every entry that was in hand when the process ended otherwise than in order counts one death; too many, and it is left alone.
+/// Every entry that was being decided when the process ended otherwise than in order counts one death; too many, and it is
+/// left alone. The count is written down anew before anything else may happen to this process.
 fn count_deaths(layout: &Layout, settings: &Settings, index: &mut Index) -> Result<(), SpoolError> {
-    for id in entries(&layout.working(), "deaths")? {
-        let note = layout.working_of(&id);
-        let deaths = fs::read_to_string(&note)
-            .ok()
-            .and_then(|text| text.trim().parse().ok())
-            .unwrap_or(1);
-        if index.state(&id) == Some(State::Owed) {
-            if deaths >= settings.crashes {
-                quarantine(layout, &id, deaths)?;
-                index.set(&id, Stage::Dead);
-            } else {
-                index.set_deaths(&id, deaths);
+    for id in entries(&layout.working(), "note")? {
+        let deaths = hand::read(layout, &id).map_or(0, hand::Note::deaths_by_now);
+        if index.state(&id) != Some(State::Owed) {
+            disk::remove(&layout.working_of(&id))?;
+            continue;
+        }
+        if deaths >= settings.crashes {
+            match quarantine(layout, &id, deaths) {
+                Ok(()) => {
+                    index.set(&id, Stage::Dead);
+                    continue;
+                }
+                // A full disk: the others are owed theirs all the same.
+                Err(error) => {
+                    tracing::error!(entry = %id, %error, "could not be put into quarantine")
+                }
             }
         }
-        disk::remove(&note)?;
+        hand::note(layout, &id, hand::Stage::Idle, deaths);
+        index.set_deaths(&id, deaths);
+    }
+    Ok(())
+}
+
+/// What was asked of a process that is gone is asked again by whoever still wants it.
+fn clear_requests(layout: &Layout) -> Result<(), SpoolError> {
+    let directory = layout.requests();
+    let reading = || disk::failed("reading the directory", &directory);
+    for found in fs::read_dir(&directory).map_err(reading())? {
+        disk::remove(&found.map_err(reading())?.path())?;
     }
     Ok(())
 }

@@ -28,6 +28,9 @@ pub struct Settings {
     pub connections: usize,
     /// Age at which the sender of what is still owed is told that it is late, in seconds; 0: never. Default 14,400 (4 hours).
     pub delayed_after_seconds: u32,
+    /// Largest message that comes back whole in a failed DSN where RET=FULL asks for it, in octets; of a larger one, its
+    /// header. Default 262,144 (256 KiB); 0: always the header alone.
+    pub returned_octets: u32,
     /// How often the process may die over one entry before that entry is left alone. Default 3.
     pub crashes: u32,
     /// Age at which what is still owed becomes a failed DSN, in seconds. Default 432,000 (5 days).
@@ -44,6 +47,7 @@ impl Default for Settings {
             free_bytes: 64 << 20,
             connections: 4,
             delayed_after_seconds: 4 * 60 * 60,
+            returned_octets: 256 << 10,
             crashes: 3,
             retry_most_seconds: 1_800,
             expire_after_seconds: 5 * 24 * 60 * 60,
@@ -100,6 +104,18 @@ impl Settings {
     pub fn is_due(&self, next_attempt_at: Timestamp, now: Timestamp) -> bool {
         let longest = SignedDuration::from_secs(i64::from(self.retry_most_seconds));
         next_attempt_at <= now || next_attempt_at.duration_since(now) > longest
+    }
+
+    /// Whether the sender of what arrived at `arrived_at` should hear that it is late.
+    pub fn is_late(&self, arrived_at: Timestamp, now: Timestamp) -> bool {
+        let after = i64::from(self.delayed_after_seconds);
+        after > 0 && now.duration_since(arrived_at) >= SignedDuration::from_secs(after)
+    }
+
+    /// When what arrived at `arrived_at` is given up.
+    pub fn expires_at(&self, arrived_at: Timestamp) -> Timestamp {
+        let after = SignedDuration::from_secs(i64::from(self.expire_after_seconds));
+        arrived_at.saturating_add(after).unwrap_or(Timestamp::MAX)
     }
 
     /// Whether even the report about what arrived at `arrived_at` is given up: it has had as long as the copy had.

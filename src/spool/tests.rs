@@ -54,6 +54,7 @@ fn envelope(id: &str, paths: &[&str]) -> Envelope {
         attempts: 1,
         next_attempt_at: at(1_060),
         delay_told_at: None,
+        login_named: false,
         retried_at: None,
         dead: None,
     }
@@ -299,6 +300,34 @@ async fn the_given_up_are_kept_with_the_reason() {
     assert_eq!(files(&settings), ["dead/e1.json", "messages/e1.eml"]);
 }
 
+/// A file system that is not mounted yet must not look like a spool that owes nothing.
+#[tokio::test]
+async fn a_spool_of_which_a_part_is_gone_is_not_cleared() {
+    for part in ["owed", "messages", "prepared", "dead"] {
+        let temporary = tempfile::tempdir().unwrap();
+        let settings = settings(temporary.path());
+        let spool = Spool::open(&settings).unwrap();
+        owe(&spool, "e1", &["a@x.example"]).await;
+        unlock(spool);
+        let (here, away) = (settings.directory.join(part), temporary.path().join("away"));
+        fs::rename(&here, &away).unwrap();
+        let refused = Spool::open(&settings).unwrap_err();
+        assert!(
+            matches!(refused, SpoolError::Incomplete { ref missing, .. } if *missing == here),
+            "{refused}"
+        );
+        fs::rename(&away, &here).unwrap();
+        let spool = Spool::open(&settings).unwrap();
+        assert_eq!(spool.usage().owed, 1, "{part}");
+        assert_eq!(files(&settings), ["messages/e1.eml", "owed/e1.json"]);
+    }
+    // A start that was cut off while it made the directories is no loss.
+    let temporary = tempfile::tempdir().unwrap();
+    let settings = settings(temporary.path());
+    fs::create_dir_all(settings.directory.join("messages")).unwrap();
+    assert_eq!(Spool::open(&settings).unwrap().usage().owed, 0);
+}
+
 #[tokio::test]
 async fn the_limits_are_held_and_named() {
     let temporary = tempfile::tempdir().unwrap();
@@ -460,6 +489,97 @@ fn seen(settings: &Settings, name: &str) -> Option<State> {
     found.map(|entry| entry.state)
 }
 
+fn ask(settings: &Settings, name: &str, asked: Asked) -> Done {
+    let desk = Desk::open(settings).unwrap();
+    desk.ask(&[id(name)], asked).unwrap().remove(0)
+}
+
+/// Every death stays counted, whatever else the process dies of in between; an attempt that ends in order ends the count.
+#[tokio::test]
+async fn the_count_of_deaths_survives_the_deaths_that_are_not_its_own() {
+    let temporary = tempfile::tempdir().unwrap();
+    let settings = settings(temporary.path());
+    let spool = Spool::open(&settings).unwrap();
+    owe(&spool, "e1", &["a@x.example"]).await;
+    let note = spool.layout.working_of(&id("e1"));
+    drop(spool);
+    for death in 1..settings.crashes {
+        fs::write(&note, format!("deciding {}\n", death - 1)).unwrap();
+        // Started and killed again, in the midst of nothing and on the way to a next hop.
+        for left in [format!("idle {death}\n"), format!("delivering {death}\n")] {
+            drop(Spool::open(&settings).unwrap());
+            assert_eq!(
+                fs::read_to_string(&note).unwrap(),
+                format!("idle {death}\n")
+            );
+            fs::write(&note, left).unwrap();
+        }
+    }
+    assert_eq!(seen(&settings, "e1"), Some(State::Owed));
+    let spool = Spool::open(&settings).unwrap();
+    let owed = spool.claim(&id("e1")).await.unwrap().unwrap();
+    let last = format!("deciding {}\n", settings.crashes - 1);
+    assert_eq!(fs::read_to_string(&note).unwrap(), last);
+    let envelope = owed.envelope.clone();
+    owed.keep(envelope).await.unwrap();
+    assert!(!note.exists(), "an attempt that ends in order");
+    drop(spool);
+    fs::write(&note, last).unwrap();
+    let spool = Spool::open(&settings).unwrap();
+    assert_eq!(seen(&settings, "e1"), Some(State::Quarantine));
+    assert!(!note.exists() && spool.usage().dead == 1);
+}
+
+/// What is asked in vain is answered, and does not come back at the next start.
+#[tokio::test]
+async fn a_request_that_cannot_be_done_says_why() {
+    let temporary = tempfile::tempdir().unwrap();
+    let settings = settings(temporary.path());
+    drop(Spool::open(&settings).unwrap());
+    fs::write(settings.directory.join("dead/e1.json"), "{}").unwrap();
+    let failed = ask(&settings, "e1", Asked::Retry);
+    assert!(
+        matches!(&failed, Done::Failed(why) if why.contains("e1")),
+        "{failed:?}"
+    );
+    let request = settings.directory.join("requests/e1.retry");
+    fs::write(&request, "").unwrap();
+    let spool = Spool::open(&settings).unwrap();
+    assert!(!request.exists(), "nobody waits for it any more");
+    fs::write(&request, "").unwrap();
+    spool.serve_requests().await;
+    let answer = fs::read_to_string(settings.directory.join("requests/e1.failed")).unwrap();
+    assert!(answer.contains("cannot be read back"), "{answer}");
+    assert!(!request.exists());
+}
+
+#[tokio::test]
+async fn free_bytes_are_kept_free_and_what_is_owed_is_delivered_all_the_same() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut settings = settings(temporary.path());
+    let spool = Spool::open(&settings).unwrap();
+    owe(&spool, "e1", &["a@x.example"]).await;
+    drop(spool);
+    settings.free_bytes = u64::MAX / 2;
+    let spool = Spool::open(&settings).unwrap();
+    let refused = spool
+        .prepare(envelope("e2", &["a@x.example"]), Bytes::new())
+        .await;
+    assert!(matches!(
+        refused,
+        Err(SpoolError::Full {
+            limit: "free_bytes",
+            ..
+        })
+    ));
+    assert_eq!(files(&settings), ["messages/e1.eml", "owed/e1.json"]);
+    // Nor is a note needed that the disk does not take.
+    fs::create_dir(disk::unfinished(&spool.layout.working_of(&id("e1")))).unwrap();
+    let owed = spool.claim(&id("e1")).await.unwrap().unwrap();
+    owed.done().await.unwrap();
+    assert_eq!(files(&settings), [""; 0]);
+}
+
 #[tokio::test]
 async fn an_entry_that_the_process_dies_over_is_left_alone_and_can_be_tried_again() {
     let temporary = tempfile::tempdir().unwrap();
@@ -490,7 +610,7 @@ async fn an_entry_that_the_process_dies_over_is_left_alone_and_can_be_tried_agai
     assert!(spool.claim(&id("e1")).await.unwrap().is_none());
     assert_eq!((spool.usage().owed, spool.usage().dead), (1, 1));
     drop(spool);
-    assert_eq!(ask(&settings, &id("e1"), Asked::Retry).unwrap(), Done::Yes);
+    assert_eq!(ask(&settings, "e1", Asked::Retry), Done::Yes);
     assert_eq!(seen(&settings, "e1"), Some(State::Owed));
     let spool = Spool::open(&settings).unwrap();
     let owed = spool.claim(&id("e1")).await.unwrap().unwrap();
@@ -539,13 +659,13 @@ async fn what_is_asked_is_done_by_whoever_holds_the_spool() {
     }
     let in_hand = spool.claim(&id("e3")).await.unwrap().unwrap();
     let asked_for = async |name: &str, asked: Asked| {
-        let (settings, name) = (settings.clone(), id(name));
+        let (settings, name) = (settings.clone(), name.to_owned());
         let asking = tokio::task::spawn_blocking(move || ask(&settings, &name, asked));
         while !asking.is_finished() {
             spool.serve_requests().await;
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        asking.await.unwrap().unwrap()
+        asking.await.unwrap()
     };
     assert_eq!(asked_for("e1", Asked::Drop).await, Done::Yes);
     assert_eq!(seen(&settings, "e1"), None);

@@ -69,6 +69,34 @@ fn a_client_that_thinks_in_the_data_does_not_hold_it_either() {
     assert_eq!(count(&hop), ALL);
 }
 
+#[test]
+fn whoever_waits_for_a_connection_gets_that_of_a_client_that_thinks() {
+    // Much sooner than the client would have to give it back, which nobody waits for.
+    let limits = &["hold_before_data_seconds = 3600", "max_connections = 1"];
+    let hop = IllMannered::start(Script::smtp());
+    let served = start(&Config {
+        next_hop: next_hop_lines(&hop, "smtp", limits),
+        ..config_for(&hop)
+    });
+    let wire = on_the_wire(&letter());
+    let mut slow = Vec::new();
+    // One thinks before its DATA, one within: each connection has to come from the one before it.
+    for octets in [0, wire.len() / 2] {
+        let (mut client, _) = Submission::new(&GRANTED, letter())
+            .until_data(served.address(), &mut Told::default())
+            .unwrap();
+        client.send(&wire[..octets]);
+        slow.push((client, octets));
+    }
+    let quick = Submission::new(&UNKNOWN, letter()).send(served.address());
+    assert_eq!(quick.dot, ["250 2.0.0 taken"], "{}", served.log());
+    for (mut client, octets) in slow {
+        client.send(&wire[octets..]);
+        assert_eq!(said(&mut client), "250 2.0.0 taken", "{}", served.log());
+    }
+    assert_eq!(count(&hop), [2, 1, 1, 2]);
+}
+
 /// RCPT, a pause in which the connection is given back, RCPT, DATA.
 fn in_two_goes(hop: &IllMannered, served: &Served, told: &mut Vec<String>) -> Client {
     let mut client = Client::connect(served.address());

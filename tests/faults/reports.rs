@@ -204,3 +204,124 @@ fn a_report_that_is_never_taken_lies_dead() {
         "tried for as long as a copy: {attempts}"
     );
 }
+
+/// The report about BEN that follows a message with these parameters of MAIL and these lines in `[spool]`.
+fn returned(mail: &str, more: &[&str], announce: &[&str], message: Vec<u8>) -> Vec<u8> {
+    let script = match announce {
+        [] => refused([]),
+        keywords => refused([]).announce(keywords),
+    };
+    let hop = IllMannered::start(script);
+    let more = more.iter().map(|line| (*line).to_owned());
+    let config = Config {
+        spool: eager().into_iter().chain(more).collect(),
+        ..config_for(&hop)
+    };
+    let served = start(&config);
+    let submission = Submission {
+        mail: format!("<{SENDER}> {mail}"),
+        ..Submission::new(&FOUR, message)
+    };
+    let told = submission.send(served.address());
+    assert!(told.last().starts_with("250 "), "{told:?}");
+    wait_until("the report", &served, || spool_is_empty(&served));
+    let mut reports = reports(&hop);
+    assert_eq!(reports.len(), 1, "{}", served.log());
+    reports.remove(0).octets
+}
+
+/// RET=FULL: all of it but what would load. The tracker names its recipient, and whoever reads bounces is somebody else.
+#[test]
+fn the_whole_message_comes_back_where_it_is_asked_for() {
+    let report = returned("RET=FULL", &[], &[], letter());
+    let shown = report.escape_ascii().to_string();
+    assert!(
+        contains(&report, b"Content-Type: message/rfc822\r\n"),
+        "{shown}"
+    );
+    let letter = letter();
+    let at = letter
+        .windows(TRACKER.len())
+        .position(|window| window == TRACKER.as_bytes())
+        .unwrap();
+    for part in [&letter[..at], &letter[at + TRACKER.len()..]] {
+        assert!(contains(&report, part), "{shown}");
+    }
+    assert!(!contains(&report, TRACE.as_bytes()), "{shown}");
+    assert!(contains(&report, b"without what would load"), "{shown}");
+}
+
+/// Parameters of MAIL, lines of `[spool]`, what the next hop announces, the message, what the report says of it.
+type RetRow<'a> = (&'a str, &'a [&'a str], &'a [&'a str], Vec<u8>, &'a [u8]);
+
+#[test]
+fn otherwise_its_header_does() {
+    let blind = blind_letter;
+    let rows: [RetRow; 6] = [
+        ("", &[], &[], letter(), b"Subject"),
+        ("RET=HDRS", &[], &[], letter(), b"Subject"),
+        (
+            "RET=FULL",
+            &["returned_octets = 100"],
+            &[],
+            letter(),
+            b"returned_octets",
+        ),
+        (
+            "RET=FULL",
+            &["returned_octets = 0"],
+            &[],
+            letter(),
+            b"returned_octets",
+        ),
+        // 8 bits do not go into a message in a message where the next hop takes 7.
+        ("RET=FULL", &[], &["PIPELINING", "DSN"], letter(), b"7 bits"),
+        ("RET=FULL", &[], &[], blind(), b"cannot be told"),
+    ];
+    for (mail, more, announce, message, why) in rows {
+        let report = returned(mail, more, announce, message);
+        let shown = format!("{mail} {more:?} {announce:?}\n{}", report.escape_ascii());
+        assert!(contains(&report, b"text/rfc822-headers"), "{shown}");
+        assert!(contains(&report, b"\r\nSubject: "), "{shown}");
+        assert!(!contains(&report, b"message/rfc822"), "{shown}");
+        for body in [&b"Chestnut"[..], TRACE.as_bytes(), b"/v8APABw"] {
+            assert!(!contains(&report, body), "{shown}");
+        }
+        assert!(contains(&report, why), "{shown}");
+    }
+}
+
+/// An international address is named in a report that is well formed (RFC 6533).
+#[test]
+fn an_international_recipient_is_named() {
+    let gone = Rule::on(Verb::Dot, [Act::say(GONE)]).containing("b\u{e4}r@");
+    let hop = IllMannered::start(Script::lmtp().rule(gone));
+    let config = Config {
+        next_hop: next_hop_lines(&hop, "lmtp", &[]),
+        spool: eager(),
+        ..config_for(&hop)
+    };
+    let served = start(&config);
+    let submission = Submission {
+        mail: format!("<{SENDER}> SMTPUTF8 BODY=8BITMIME"),
+        ..Submission::new(&[ANNA, "b\u{e4}r@wald.example"], plain_letter())
+    };
+    let told = submission.send(served.address());
+    assert!(told.last().starts_with("250 "), "{told:?}");
+    wait_until("the report", &served, || spool_is_empty(&served));
+    let reports = reports(&hop);
+    let text = String::from_utf8(reports[0].octets.clone()).unwrap();
+    assert!(
+        text.contains("Content-Type: message/global-delivery-status\r\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Final-Recipient: utf-8; b\u{e4}r@wald.example\r\n"),
+        "{text}"
+    );
+    assert!(
+        reports[0].mail.contains("BODY=8BITMIME"),
+        "{}",
+        reports[0].mail
+    );
+}

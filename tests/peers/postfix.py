@@ -113,6 +113,10 @@ class Postfix:
             raise RuntimeError(f"Postfix does not answer:\n{self.log()}")
         return self
 
+    def pid(self):
+        """The pid of our master, and of the group of all its children."""
+        return self._master()
+
     def _master(self):
         """The pid of our master, which leads the group of all its children; None when it does not run."""
         try:

@@ -71,8 +71,8 @@ class Relay:
             timeout=30,
         )
 
-    def start(self, greets=True):
-        """`greets` says whether whoever connects from 127.0.0.1 is greeted."""
+    def start(self, greets=True, **environment):
+        """`greets` says whether whoever connects from 127.0.0.1 is greeted; `environment` is added to ours."""
         with open(self.base / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [self.binary, "serve", "-c", str(self.config)],
@@ -80,6 +80,7 @@ class Relay:
                 stdout=log,
                 stderr=log,
                 cwd=self.base,
+                env={**os.environ, **environment},
             )
         if not (wire.wait_for_port(self.smtp) if greets else wire.wait_until_open(self.smtp)):
             raise RuntimeError(f"the relay does not answer:\n{self.log()}")
@@ -97,6 +98,23 @@ class Relay:
             code = self.process.wait(10)
         self.process = None
         return code == 0
+
+    def kill(self):
+        """Ends it as a power cut does: it gets no chance to do anything."""
+        self.process.kill()
+        self.process.wait(10)
+        self.process = None
+
+    def memory(self):
+        """Octets of resident memory: the most so far."""
+        with open(f"/proc/{self.process.pid}/status") as status:
+            lines = dict(line.split(":", 1) for line in status)
+        return int(lines["VmHWM"].split()[0]) << 10
+
+    def forget_memory(self):
+        """Memory is counted anew from what is resident now."""
+        with open(f"/proc/{self.process.pid}/clear_refs", "w") as file:
+            file.write("5")
 
     def log(self):
         path = self.base / "log"

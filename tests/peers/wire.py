@@ -74,19 +74,35 @@ def parameters_of(argument):
 
 
 class Sink:
-    """An SMTP server that takes everything."""
+    """An SMTP server that takes everything, unless `verdict` says otherwise."""
 
     EXTENSIONS = ["PIPELINING", "SIZE 20000000", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES"]
 
-    def __init__(self):
+    def __init__(self, port=0):
         self.copies = []
         self._lock = threading.Condition()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = port
+        self.listen()
+
+    def listen(self):
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=512)
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def close(self):
+        # A thread that waits in accept() would keep the port open.
+        try:
+            self._listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self._listener.close()
+
+    def verdict(self, copy):
+        """The reply to a dot; the copy is remembered when it is 2xx."""
+        return "250 2.0.0 taken"
+
+    def answered(self, copy):
+        """The reply to a copy that is remembered went out."""
 
     def forget(self):
         with self._lock:
@@ -104,10 +120,10 @@ class Sink:
         with self._lock:
             return list(self.copies)
 
-    def _accept(self):
+    def _accept(self, listener):
         while True:
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
@@ -148,11 +164,16 @@ class Sink:
                     if not part:
                         return
                     octets += part[1:] if part[:1] == b"." else part
-                with self._lock:
-                    self.copies.append(Copy(mail, rcpts, bytes(octets)))
-                    self._lock.notify_all()
+                copy = Copy(mail, rcpts, bytes(octets))
+                reply = self.verdict(copy)
+                if reply[0] == "2":
+                    with self._lock:
+                        self.copies.append(copy)
+                        self._lock.notify_all()
                 mail, rcpts = None, []
-                say("250 2.0.0 taken")
+                say(reply)
+                if reply[0] == "2":
+                    self.answered(copy)
             elif verb == "QUIT":
                 say("221 2.0.0 bye")
                 return

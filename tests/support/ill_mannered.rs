@@ -1,7 +1,8 @@
 //! A next hop with bad manners, SMTP or LMTP: does what a script says at each verb and records what it was given.
 //!
-//! Without rules it is a polite server that takes everything. It listens on loopback only, in threads of this process;
-//! dropping it ends them. It can *stop* at a step until told to go on, so that a test can kill its client there.
+//! Without rules it is a polite server that takes everything, over TLS and behind a login where it is given them. It listens
+//! on loopback only, in threads of this process; dropping it ends them. It can *stop* at a step until told to go on, so that
+//! a test can kill its client there. Rules may be for one reverse-path, so that many dialogs share one server.
 #![allow(
     dead_code,
     reason = "each test file that includes this uses its own part of it"
@@ -16,10 +17,15 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// How often a waiting thread looks whether it must end.
 const POLL: Duration = Duration::from_millis(20);
@@ -33,6 +39,10 @@ pub(crate) enum Verb {
     /// EHLO or LHLO.
     Ehlo,
     Helo,
+    /// STARTTLS; a handshake follows a 220.
+    Starttls,
+    /// AUTH, once all that belongs to it has come.
+    Auth,
     Xforward,
     Mail,
     Rcpt,
@@ -62,6 +72,8 @@ pub(crate) enum Act {
     Stop(&'static str),
     /// The message counts as taken although nothing has been said.
     Take,
+    /// From now on this rule goes before all others, once.
+    Arm(Box<Rule>),
     Close,
 }
 
@@ -77,7 +89,8 @@ pub(crate) struct Rule {
     verb: Verb,
     acts: Vec<Act>,
     connection: Option<usize>,
-    transaction: Option<usize>,
+    sender: Option<String>,
+    transactions: Option<RangeInclusive<usize>>,
     nth: Option<usize>,
     containing: Option<String>,
     times: Option<usize>,
@@ -90,7 +103,8 @@ impl Rule {
             verb,
             acts: acts.into_iter().collect(),
             connection: None,
-            transaction: None,
+            sender: None,
+            transactions: None,
             nth: None,
             containing: None,
             times: None,
@@ -103,9 +117,20 @@ impl Rule {
         self
     }
 
-    /// Only in this transaction: MAIL commands of all connections, counted from 1.
-    pub(crate) fn transaction(mut self, number: usize) -> Self {
-        self.transaction = Some(number);
+    /// Only in this transaction: MAIL commands of all connections, counted from 1; with [`Rule::of`], of this reverse-path.
+    pub(crate) fn transaction(self, number: usize) -> Self {
+        self.transactions(number..=number)
+    }
+
+    /// Only in these.
+    pub(crate) fn transactions(mut self, numbers: RangeInclusive<usize>) -> Self {
+        self.transactions = Some(numbers);
+        self
+    }
+
+    /// Only in transactions with this reverse-path.
+    pub(crate) fn of(mut self, sender: &str) -> Self {
+        self.sender = Some(sender.to_owned());
         self
     }
 
@@ -133,6 +158,10 @@ pub(crate) struct Script {
     lmtp: bool,
     announce: Vec<String>,
     rules: Vec<Rule>,
+    tls: Option<Arc<ServerConfig>>,
+    implicit: bool,
+    /// Who may log in, and the password.
+    login: Option<(String, String)>,
 }
 
 impl Script {
@@ -150,6 +179,9 @@ impl Script {
             lmtp: false,
             announce: announce.map(str::to_owned).to_vec(),
             rules: Vec::new(),
+            tls: None,
+            implicit: false,
+            login: None,
         }
     }
 
@@ -172,6 +204,31 @@ impl Script {
         self
     }
 
+    /// Announces STARTTLS and does it.
+    pub(crate) fn starttls(self, tls: Arc<ServerConfig>) -> Self {
+        Self {
+            tls: Some(tls),
+            ..self.also("STARTTLS")
+        }
+    }
+
+    /// TLS from the first octet.
+    pub(crate) fn implicit_tls(self, tls: Arc<ServerConfig>) -> Self {
+        Self {
+            tls: Some(tls),
+            implicit: true,
+            ..self
+        }
+    }
+
+    /// Announces these mechanisms and lets this name in with this password.
+    pub(crate) fn login(self, mechanisms: &str, user: &str, password: &str) -> Self {
+        Self {
+            login: Some((user.to_owned(), password.to_owned())),
+            ..self.also(&format!("AUTH {mechanisms}"))
+        }
+    }
+
     /// The first rule that matches applies.
     pub(crate) fn rule(mut self, rule: Rule) -> Self {
         self.rules.push(rule);
@@ -189,6 +246,10 @@ impl Script {
 pub(crate) struct Transaction {
     pub(crate) connection: usize,
     pub(crate) number: usize,
+    /// Whether it came under TLS.
+    pub(crate) secure: bool,
+    /// Who had logged in.
+    pub(crate) login: Option<String>,
     /// What stood before MAIL since the last transaction.
     pub(crate) xforward: Vec<String>,
     /// The whole command.
@@ -209,6 +270,10 @@ struct Records {
     /// Connection and line of every command, and of everything read where a command was due.
     commands: Vec<(usize, String)>,
     used: HashMap<usize, usize>,
+    /// Rules of [`Act::Arm`].
+    armed: Vec<Rule>,
+    /// MAIL commands by their reverse-path.
+    by_sender: HashMap<String, usize>,
     stopped: BTreeSet<&'static str>,
     released: BTreeSet<&'static str>,
     /// Connections that the client closed without QUIT.
@@ -271,6 +336,15 @@ impl IllMannered {
     /// Every transaction that came to its dot, taken or not.
     pub(crate) fn transactions(&self) -> Vec<Transaction> {
         self.records().transactions.clone()
+    }
+
+    /// Those with this reverse-path.
+    pub(crate) fn transactions_from(&self, sender: &str) -> Vec<Transaction> {
+        let records = self.records();
+        let all = records.transactions.iter();
+        all.filter(|transaction| reverse_path(&transaction.mail) == sender)
+            .cloned()
+            .collect()
     }
 
     /// Those of which at least one copy was taken.
@@ -390,14 +464,56 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
+/// A socket, under TLS or not.
+enum Socket {
+    Clear(TcpStream),
+    Secure(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+impl Read for Socket {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.read(octets),
+            Self::Secure(stream) => stream.read(octets),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.write(octets),
+            Self::Secure(stream) => stream.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Clear(stream) => stream.flush(),
+            Self::Secure(stream) => stream.flush(),
+        }
+    }
+}
+
+/// A MAIL that was accepted.
+#[derive(Debug, Clone, Default)]
+struct Begun {
+    /// Among all.
+    number: usize,
+    /// Among those of its reverse-path.
+    of_sender: usize,
+    line: String,
+}
+
 struct Connection<'a> {
-    stream: TcpStream,
+    stream: Socket,
     input: Vec<u8>,
     read: usize,
     number: usize,
     shared: &'a Shared,
+    login: Option<String>,
     xforward: Vec<String>,
-    mail: Option<(usize, String)>,
+    mail: Option<Begun>,
     rcpts: Vec<String>,
     /// How often each verb came in this transaction.
     seen: HashMap<Verb, usize>,
@@ -411,11 +527,12 @@ impl<'a> Connection<'a> {
             .set_write_timeout(Some(Duration::from_secs(5)))
             .unwrap();
         Self {
-            stream,
+            stream: Socket::Clear(stream),
             input: Vec::new(),
             read: 0,
             number,
             shared,
+            login: None,
             xforward: Vec::new(),
             mail: None,
             rcpts: Vec::new(),
@@ -424,6 +541,9 @@ impl<'a> Connection<'a> {
     }
 
     fn serve(&mut self) -> io::Result<()> {
+        if self.shared.script.implicit {
+            self.handshake()?;
+        }
         self.answer(Verb::Connect, "", "220 ill-mannered ready")?;
         loop {
             let line = self.line()?;
@@ -452,6 +572,16 @@ impl<'a> Connection<'a> {
                 self.answer(Verb::Ehlo, line, &reply)?;
             }
             "HELO" => drop(self.answer(Verb::Helo, line, "250 ill-mannered")?),
+            "STARTTLS" => {
+                let polite = match self.shared.script.tls {
+                    Some(_) => "220 2.0.0 go on",
+                    None => "502 5.5.1 no TLS here",
+                };
+                if self.answer(Verb::Starttls, line, polite)? == 220 {
+                    self.handshake()?;
+                }
+            }
+            "AUTH" => self.auth(line)?,
             "XFORWARD" => {
                 self.xforward.push(line.to_owned());
                 self.answer(Verb::Xforward, line, "250 2.0.0 ok")?;
@@ -489,13 +619,77 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
+    /// TLS from the next octet on; nothing that was said before it counts.
+    fn handshake(&mut self) -> io::Result<()> {
+        let Some(tls) = self.shared.script.tls.clone() else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let Socket::Clear(stream) = &self.stream else {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        };
+        let mut stream = stream.try_clone()?;
+        let mut session = ServerConnection::new(tls).map_err(io::Error::other)?;
+        while session.is_handshaking() {
+            self.check_ended()?;
+            match session.complete_io(&mut stream) {
+                Err(error) if !is_early(&error) => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        self.stream = Socket::Secure(Box::new(StreamOwned::new(session, stream)));
+        self.forget();
+        Ok(())
+    }
+
+    fn auth(&mut self, line: &str) -> io::Result<()> {
+        let Some((user, password)) = self.shared.script.login.clone() else {
+            return self.say("502 5.5.1 no AUTH here");
+        };
+        let words: Vec<&str> = line.split(' ').collect();
+        let given = match words[1..] {
+            ["PLAIN", initial] => STANDARD.decode(initial).unwrap_or_default(),
+            ["LOGIN"] => {
+                let mut given = Vec::new();
+                for question in ["Username:", "Password:"] {
+                    self.say(&format!("334 {}", STANDARD.encode(question)))?;
+                    let answer = self.line()?;
+                    given.push(0);
+                    given.extend(STANDARD.decode(answer).unwrap_or_default());
+                }
+                given
+            }
+            _ => return self.say("504 5.5.4 no such mechanism"),
+        };
+        let polite = match given == format!("\0{user}\0{password}").into_bytes() {
+            true => "235 2.7.0 welcome",
+            false => "535 5.7.8 no",
+        };
+        if self.answer(Verb::Auth, line, polite)? == 235 {
+            self.login = Some(user);
+        }
+        Ok(())
+    }
+
     fn mail(&mut self, line: &str) -> io::Result<()> {
         if self.mail.is_some() {
             return self.say("503 5.5.1 nested MAIL");
         }
         let number = self.shared.transactions.fetch_add(1, Ordering::SeqCst) + 1;
+        let of_sender = {
+            let mut records = self.shared.records.lock().unwrap();
+            let count = records
+                .by_sender
+                .entry(reverse_path(line).to_owned())
+                .or_default();
+            *count += 1;
+            *count
+        };
         self.seen.clear();
-        self.mail = Some((number, line.to_owned()));
+        self.mail = Some(Begun {
+            number,
+            of_sender,
+            line: line.to_owned(),
+        });
         if self.answer(Verb::Mail, line, "250 2.1.0 ok")? / 100 != 2 {
             self.mail = None;
         }
@@ -513,15 +707,17 @@ impl<'a> Connection<'a> {
         self.more()?;
         self.perform(Verb::Content, &rcpts)?;
         let (wire, octets) = self.message()?;
-        let (number, mail) = self.mail.clone().unwrap_or_default();
+        let begun = self.mail.clone().unwrap_or_default();
         // Recorded before it is answered: who has read the answer finds the record.
         let index = {
             let mut records = self.shared.records.lock().unwrap();
             records.transactions.push(Transaction {
                 connection: self.number,
-                number,
+                number: begun.number,
+                secure: matches!(self.stream, Socket::Secure(_)),
+                login: self.login.clone(),
                 xforward: self.xforward.clone(),
-                mail,
+                mail: begun.line,
                 rcpts: self.rcpts.clone(),
                 taken: Vec::new(),
                 octets,
@@ -581,22 +777,42 @@ impl<'a> Connection<'a> {
         let seen = self.seen.entry(verb).or_default();
         *seen += 1;
         let nth = *seen;
-        let transaction = self.mail.as_ref().map(|(number, _)| *number);
         let mut records = self.shared.records.lock().unwrap();
+        let armed = records.armed.iter();
+        let mut armed = armed.map(|rule| self.matches(rule, verb, text, nth));
+        if let Some(at) = armed.position(|matches| matches) {
+            return records.armed.remove(at).acts;
+        }
         for (index, rule) in self.shared.script.rules.iter().enumerate() {
             let used = records.used.entry(index).or_default();
-            let matches = rule.verb == verb
-                && rule.connection.is_none_or(|number| number == self.number)
-                && rule.transaction.is_none_or(|n| Some(n) == transaction)
-                && rule.nth.is_none_or(|number| number == nth)
-                && rule.containing.as_ref().is_none_or(|c| text.contains(c))
-                && rule.times.is_none_or(|times| *used < times);
-            if matches {
+            let left = rule.times.is_none_or(|times| *used < times);
+            if left && self.matches(rule, verb, text, nth) {
                 *used += 1;
                 return rule.acts.clone();
             }
         }
         Vec::new()
+    }
+
+    /// Whether a rule applies to this verb, its times aside.
+    fn matches(&self, rule: &Rule, verb: Verb, text: &str, nth: usize) -> bool {
+        let begun = self.mail.as_ref();
+        let number = |begun: &Begun| match rule.sender {
+            Some(_) => begun.of_sender,
+            None => begun.number,
+        };
+        rule.verb == verb
+            && rule.connection.is_none_or(|number| number == self.number)
+            && rule
+                .sender
+                .as_ref()
+                .is_none_or(|sender| begun.is_some_and(|b| reverse_path(&b.line) == sender))
+            && rule
+                .transactions
+                .as_ref()
+                .is_none_or(|numbers| begun.is_some_and(|b| numbers.contains(&number(b))))
+            && rule.nth.is_none_or(|number| number == nth)
+            && rule.containing.as_ref().is_none_or(|c| text.contains(c))
     }
 
     fn play(&mut self, acts: &[Act]) -> io::Result<Option<u16>> {
@@ -625,6 +841,10 @@ impl<'a> Connection<'a> {
                 Act::Stall(time) => self.wait(*time)?,
                 Act::Stop(name) => self.stop(name)?,
                 Act::Take => {}
+                Act::Arm(rule) => {
+                    let mut records = self.shared.records.lock().unwrap();
+                    records.armed.push((**rule).clone());
+                }
                 Act::Close => return Err(io::ErrorKind::ConnectionAborted.into()),
             }
         }
@@ -688,13 +908,7 @@ impl<'a> Connection<'a> {
                     self.input.extend_from_slice(&octets[..count]);
                     return Ok(());
                 }
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock
-                            | io::ErrorKind::TimedOut
-                            | io::ErrorKind::Interrupted
-                    ) => {}
+                Err(error) if is_early(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -732,7 +946,20 @@ impl<'a> Connection<'a> {
 }
 
 fn says(act: &Act) -> bool {
-    !matches!(act, Act::Stall(_) | Act::Stop(_))
+    !matches!(act, Act::Stall(_) | Act::Stop(_) | Act::Arm(_))
+}
+
+/// Nothing has come yet.
+fn is_early(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), WouldBlock | TimedOut | Interrupted)
+}
+
+/// What stands between the brackets of MAIL.
+fn reverse_path(mail: &str) -> &str {
+    let from = mail.find('<').map_or(0, |at| at + 1);
+    let to = mail.find('>').unwrap_or(mail.len());
+    mail.get(from..to).unwrap_or_default()
 }
 
 fn find(octets: &[u8], needle: &[u8]) -> Option<usize> {

@@ -14,6 +14,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -33,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) limits: Vec<String>,
     /// `[[next_hop]]` lines; none: `maildir:` in the temporary directory.
     pub(crate) next_hop: Vec<String>,
+    /// Lines for `[consent]` besides its register.
+    pub(crate) consent: Vec<String>,
     /// Lines for `[spool]` besides its directory.
     pub(crate) spool: Vec<String>,
     /// Text that stands before the first table: top-level keys.
@@ -41,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) tail: String,
     /// A program and its arguments that becomes the relay (`exec`): what it inherits is set there.
     pub(crate) under: Vec<String>,
+    /// A directory with the register and the keys to begin with; none: new ones.
+    pub(crate) seed: Option<PathBuf>,
 }
 
 impl Config {
@@ -53,12 +58,13 @@ impl Config {
             self.next_hop.join("\n")
         };
         format!(
-            "{}\n[[listener]]\naddress = \"{address}\"\n{}\n[[next_hop]]\n{next_hop}\n[limits]\n{}\n[consent]\nregister = \"sqlite:{}\"\n\
+            "{}\n[[listener]]\naddress = \"{address}\"\n{}\n[[next_hop]]\n{next_hop}\n[limits]\n{}\n[consent]\nregister = \"sqlite:{}\"\n{}\n\
              [keys]\ndirectory = \"{}\"\n[spool]\ndirectory = \"{}\"\n{}\n[ledger]\ndirectory = \"{}\"\n{}\n",
             self.head,
             self.listener.join("\n"),
             self.limits.join("\n"),
             place("consent.db"),
+            self.consent.join("\n"),
             place("keys"),
             place("spool"),
             self.spool.join("\n"),
@@ -80,6 +86,9 @@ impl Served {
     /// Starts it and waits until it listens.
     pub(crate) fn start(config: &Config) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
+        if let Some(seed) = &config.seed {
+            copy_files(seed, directory.path());
+        }
         // The port is free now; somebody may take it before the relay does, and then the next one is tried.
         for _ in 0..5 {
             let address = free_port();
@@ -192,6 +201,22 @@ impl Drop for Served {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The register and the keys of a relay that has ended.
+fn copy_files(from: &Path, to: &Path) {
+    let keys = to.join("keys");
+    fs::create_dir(&keys).expect("a directory for keys");
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o700)).expect("its mode");
+    for place in ["", "keys"] {
+        for found in fs::read_dir(from.join(place)).expect("the seed") {
+            let found = found.expect("an entry");
+            let name = found.file_name().into_string().expect("a name");
+            if place == "keys" || name.starts_with("consent.db") {
+                fs::copy(found.path(), to.join(place).join(name)).expect("a copy");
+            }
+        }
     }
 }
 

@@ -17,8 +17,9 @@ use crate::register::{Keys, Register};
 use crate::relay::Relay;
 use crate::relay::counters::Counters;
 use crate::relay::examine::Examiner;
-use crate::server::{Doorway, Server};
+use crate::server::{Address, Doorway, Handed, Server};
 use crate::session::Shared;
+use crate::session::counters::Counters as SessionCounters;
 use crate::session::memory::Memory;
 use crate::spool::Spool;
 
@@ -31,6 +32,7 @@ pub(super) struct Stores {
     pub(super) keys: Arc<Keys>,
     pub(super) memory: Memory,
     pub(super) counters: Arc<Counters>,
+    pub(super) sessions: Arc<SessionCounters>,
 }
 
 /// Keys and register.
@@ -84,9 +86,10 @@ pub(super) fn shared(
         hostname: file.server.name.clone(),
         memory: stores.memory.with_limit(file.limits.memory_octets),
         limits: file.limits.clone(),
-        // There since the spool was opened.
-        spill_directory: file.spool.directory.clone(),
+        // Where the spool was opened, whatever the configuration says by now.
+        spill_directory: stores.spool.settings().directory.clone(),
         relay: Arc::new(relay),
+        counters: Arc::clone(&stores.sessions),
     }))
 }
 
@@ -112,9 +115,23 @@ pub(super) fn doorways(file: &File) -> Result<Vec<Doorway>, Failure> {
     doors.collect()
 }
 
-/// Binds what is configured.
-pub(super) async fn server(file: &File, shared: Arc<Shared>) -> Result<Server, Failure> {
-    Server::bind(doorways(file)?, shared, file.server.drain_seconds)
+/// Binds what is configured, or takes what was handed over for it.
+pub(super) async fn server(
+    file: &File,
+    shared: Arc<Shared>,
+    handed: Handed,
+) -> Result<Server, Failure> {
+    for name in handed.names() {
+        let address = Address::Systemd(name.to_owned());
+        if !file
+            .listeners
+            .iter()
+            .any(|listener| listener.address == address)
+        {
+            tracing::warn!(%address, "handed over by the service manager, and no [[listener]] has it");
+        }
+    }
+    Server::bind(doorways(file)?, shared, handed, file.server.drain_seconds)
         .await
         .map_err(|error| Failure::new(Exit::Unavailable, error))
 }
@@ -123,8 +140,10 @@ pub(super) async fn server(file: &File, shared: Arc<Shared>) -> Result<Server, F
 pub(super) fn times(path: &std::path::Path, file: &File) -> Vec<(PathBuf, Option<SystemTime>)> {
     let listeners = file.listeners.iter().flat_map(|listener| listener.files());
     let next_hops = file.next_hops.iter().flat_map(|next_hop| next_hop.files());
-    let profiles = file.law.profiles.iter().map(std::path::Path::new);
-    let profiles = profiles.filter(|profile| profile.extension().is_some());
+    // A name without either is that of a profile that comes with us.
+    let profiles = file.law.profiles.iter();
+    let profiles = profiles.filter(|name| name.contains('/') || name.ends_with(".toml"));
+    let profiles = profiles.map(std::path::Path::new);
     [path]
         .into_iter()
         .chain(listeners)

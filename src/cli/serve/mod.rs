@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
 use self::build::Stores;
-use self::reload::{Reload, Reloads};
+use self::reload::{Reload, Reloads, Times};
 use self::watched::Watched;
 use super::{Exit, Failure, log};
 use crate::admin::Admin;
@@ -25,16 +25,23 @@ use crate::config::{Config, File, load};
 use crate::ledger::{Ledger, LedgerError, StartFacts, StreamShadow};
 use crate::relay::Relay;
 use crate::relay::examine::{Examiner, today};
+use crate::server::Handed;
 use crate::session::memory::Memory;
 use crate::spool::{Spool, SpoolError};
 
 /// How long the connections to the next hop may take for their QUIT, all together.
 const FAREWELLS: Duration = Duration::from_secs(3);
+/// Between two looks whether a next hop takes mail.
+const REACH_AGAIN: Duration = Duration::from_secs(5);
 /// How long the last publication of the register's heads may take.
 const LAST_HEADS: Duration = Duration::from_secs(3);
 
 pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
+    // Before there is a second thread: it changes the environment.
+    let handed = Handed::take();
     let config = read(config)?;
+    // At once: what changes from here on is read again, however long the start takes.
+    let seen = reload::times([&config.file], &config.path);
     log::start(config.file.log.format, config.file.log.level.level());
     for remark in &config.remarks {
         tracing::warn!("{remark}");
@@ -43,7 +50,7 @@ pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Unavailable, error))?;
-    let result = runtime.block_on(serve(config));
+    let result = runtime.block_on(serve(config, seen, handed));
     // Blocking work that hangs on a disk must not keep a drained process alive.
     runtime.shutdown_timeout(Duration::from_secs(5));
     result
@@ -68,14 +75,15 @@ fn open(file: &File) -> Result<Stores, Failure> {
         keys,
         memory: Memory::new(file.limits.memory_octets),
         counters: Arc::default(),
+        sessions: Arc::default(),
     })
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
+async fn serve(config: Config, seen: Times, handed: Handed) -> Result<(), Failure> {
     let Config { path, file, .. } = config;
     let stores = open(&file)?;
     let shared = build::shared(&file, &stores, build::next_hop(&file)?)?;
-    let server = build::server(&file, Arc::clone(&shared)).await?;
+    let server = build::server(&file, Arc::clone(&shared), handed).await?;
     for address in server.addresses() {
         tracing::info!(%address, "listening");
     }
@@ -88,7 +96,9 @@ async fn serve(config: Config) -> Result<(), Failure> {
     );
     // Told at the same moment as the sessions, so that nothing new is begun while they drain.
     let mut owed = tokio::spawn(Relay::deliver_owed(relays.subscribe(), server.stopping()));
-    let mut heads = tokio::spawn(Arc::clone(&shared.relay).publish_heads(server.stopping()));
+    let mut heads = tokio::spawn(Relay::publish_heads(relays.subscribe(), server.stopping()));
+    // A relay that a reload has replaced goes with its last transaction, and its next hop with it.
+    drop(shared);
     let live = relays.subscribe();
     let watched = Arc::new(Watched {
         steering: server.steering(),
@@ -104,12 +114,13 @@ async fn serve(config: Config) -> Result<(), Failure> {
             Reload {
                 path,
                 file,
+                tried: None,
                 stores,
                 steering: server.steering(),
                 relays,
                 reloads,
             }
-            .watch(),
+            .watch(seen),
         ),
     ];
     let mut stopping = server.stopping();
@@ -151,14 +162,36 @@ async fn observe(admin: Option<Admin>, watched: Arc<Watched>) {
     }
 }
 
-/// Asks the next hop once, so that the first client need not wait for it. Clients are told 421 until it is reached; a relay
-/// that gives up at boot because another starts later helps nobody.
-async fn reach(relays: watch::Receiver<Arc<Relay>>) {
-    let next_hop = Arc::clone(&relays.borrow().next_hop);
-    if let Err(error) = next_hop.reach().await {
-        tracing::error!(%error, "the next hop is not reached yet");
+/// Asks the next hop before a client has to wait for it, and again while none takes mail: whoever goes by `/readyz` sends no
+/// client that would find out. A relay that gives up at boot because another starts later helps nobody.
+async fn reach(mut relays: watch::Receiver<Arc<Relay>>) {
+    // A maildir takes mail without being asked; its directories are made all the same, and trouble with them is said at once.
+    let mut is_new = true;
+    loop {
+        let next_hop = Arc::clone(&relays.borrow_and_update().next_hop);
+        if std::mem::take(&mut is_new) || !next_hop.takes_mail() {
+            tokio::select! {
+                reached = next_hop.reach() => if let Err(error) = reached {
+                    // What happened was logged where it happened.
+                    tracing::debug!(%error, "no next hop takes mail");
+                },
+                changed = relays.changed() => match changed {
+                    Ok(()) => {
+                        is_new = true;
+                        continue;
+                    }
+                    Err(_) => return,
+                },
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(REACH_AGAIN) => {}
+            changed = relays.changed() => match changed {
+                Ok(()) => is_new = true,
+                Err(_) => return,
+            },
+        }
     }
-    std::future::pending::<()>().await;
 }
 
 /// Ends idle connections of whichever next hop is in force.

@@ -3,6 +3,7 @@
 //! Read, checked and built whole, then put in place at once; what is wrong changes nothing and is said once. It must never
 //! touch a session: each takes up the new value with its next MAIL. What can only be read at the start is named and stays.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +15,17 @@ use tokio::sync::watch;
 use super::build::{self, Stores};
 use super::{Failure, start_facts};
 use crate::config::File;
+use crate::next_hop::NextHop;
 use crate::relay::Relay;
 use crate::server::Steering;
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_secs(5);
+/// Between two looks at the connections of a next hop that was replaced.
+const RETIRING: Duration = Duration::from_secs(1);
+
+/// Files, and when they changed; one that is not there has no time.
+pub(super) type Times = BTreeMap<PathBuf, Option<SystemTime>>;
 
 /// How often it went well, and how often not.
 #[derive(Debug, Default)]
@@ -30,7 +37,10 @@ pub(super) struct Reloads {
 /// A running relay and its configuration.
 pub(super) struct Reload {
     pub(super) path: PathBuf,
+    /// In force.
     pub(super) file: File,
+    /// Read since then, and not in force: something that it names is missing or wrong.
+    pub(super) tried: Option<File>,
     pub(super) stores: Stores,
     pub(super) steering: Steering,
     pub(super) relays: watch::Sender<Arc<Relay>>,
@@ -39,15 +49,14 @@ pub(super) struct Reload {
 
 impl Reload {
     /// Watches until dropped.
-    pub(super) async fn watch(mut self) {
+    pub(super) async fn watch(mut self, mut seen: Times) {
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
             Err(error) => {
                 tracing::error!(%error, "SIGHUP cannot be received: files are only looked at every 5 s");
-                return self.poll().await;
+                return self.poll(seen).await;
             }
         };
-        let mut seen = self.times();
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
@@ -56,6 +65,9 @@ impl Reload {
                     // Before it is read: what changes while it is read is read again.
                     seen = self.times();
                     self.once().await;
+                    let mut watched = self.times();
+                    watched.extend(seen);
+                    seen = watched;
                     super::notify::ready();
                 }
                 () = tokio::time::sleep(EVERY) => seen = self.look(seen).await,
@@ -63,8 +75,7 @@ impl Reload {
         }
     }
 
-    async fn poll(&mut self) {
-        let mut seen = self.times();
+    async fn poll(&mut self, mut seen: Times) {
         loop {
             tokio::time::sleep(EVERY).await;
             seen = self.look(seen).await;
@@ -72,20 +83,29 @@ impl Reload {
     }
 
     /// Reads again when a file is another than before.
-    async fn look(
-        &mut self,
-        seen: Vec<(PathBuf, Option<SystemTime>)>,
-    ) -> Vec<(PathBuf, Option<SystemTime>)> {
+    async fn look(&mut self, seen: Times) -> Times {
         let now = self.times();
-        if now != seen {
-            tracing::info!("a file of the configuration has changed");
-            self.once().await;
+        let changed = |(file, time): (&PathBuf, &Option<SystemTime>)| {
+            seen.get(file).is_some_and(|before| before != time)
+        };
+        if !now.iter().any(changed) {
+            return now;
         }
-        now
+        tracing::info!("a file of the configuration has changed");
+        self.once().await;
+        // What changed while it was read is read again: the times from before count. Other files may be watched by now.
+        let mut times = self.times();
+        for (file, time) in &mut times {
+            if let Some(before) = now.get(file) {
+                *time = *before;
+            }
+        }
+        times
     }
 
-    fn times(&self) -> Vec<(PathBuf, Option<SystemTime>)> {
-        build::times(&self.path, &self.file)
+    /// When each file changed that the configuration in force rests on, or the one that was tried since.
+    fn times(&self) -> Times {
+        times([&self.file].into_iter().chain(&self.tried), &self.path)
     }
 
     async fn once(&mut self) {
@@ -103,6 +123,7 @@ impl Reload {
 
     async fn replace(&mut self) -> Result<(), Failure> {
         let config = super::read(Some(self.path.clone()))?;
+        self.tried = Some(config.file.clone());
         let old = self.steering.shared();
         let kept = self.keeps_the_next_hop(&config.file);
         let next_hop = match kept {
@@ -117,9 +138,7 @@ impl Reload {
             .map_err(|error| Failure::new(crate::cli::Exit::Unavailable, error))?;
         self.relays.send_replace(Arc::clone(&shared.relay));
         if !kept {
-            // Transactions that are under way keep theirs; idle connections end now.
-            let gone = Arc::clone(&old.relay.next_hop);
-            tokio::spawn(async move { gone.close().await });
+            tokio::spawn(retire(Arc::clone(&old.relay.next_hop)));
         }
         for remark in &config.remarks {
             tracing::warn!("{remark}");
@@ -131,6 +150,7 @@ impl Reload {
             tracing::error!(%error, "the ledger did not take the line about the new configuration");
         }
         self.file = config.file;
+        self.tried = None;
         Ok(())
     }
 
@@ -140,6 +160,24 @@ impl Reload {
             files.map(Path::to_owned).collect()
         };
         self.file.next_hops == new.next_hops && files(new).is_empty()
+    }
+}
+
+/// When each file changed that these configurations rest on.
+pub(super) fn times<'a>(files: impl IntoIterator<Item = &'a File>, path: &Path) -> Times {
+    let files = files.into_iter();
+    files.flat_map(|file| build::times(path, file)).collect()
+}
+
+/// Ends a next hop that another one has replaced. Transactions that are under way keep it, and give their connections back to
+/// it: those end as they come, until nobody has it any more.
+async fn retire(next_hop: Arc<NextHop>) {
+    loop {
+        next_hop.close().await;
+        if Arc::strong_count(&next_hop) == 1 {
+            return;
+        }
+        tokio::time::sleep(RETIRING).await;
     }
 }
 

@@ -2,14 +2,17 @@
 //!
 //! Reads and changes nothing. It must never show an address of a person, a URL or a subject.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::build::Stores;
 use super::reload::Reloads;
 use crate::admin::{Number, Source};
-use crate::relay::counters::Tally;
+use crate::consent::{Action, Reason};
+use crate::relay::counters::{Counters, Tally};
 use crate::relay::settings::{Enforcement, WhenDown};
+use crate::relay::survey::Uninspectable;
 use crate::server::Steering;
 
 /// A running relay, for looking at.
@@ -24,6 +27,7 @@ impl Source for Watched {
     fn numbers(&self) -> Vec<Number> {
         let mut numbers = self.of_mail();
         numbers.extend(self.of_the_way_out());
+        numbers.extend(self.of_clients());
         numbers.extend(self.of_the_process());
         numbers
     }
@@ -33,7 +37,10 @@ impl Source for Watched {
         let relay = &shared.relay;
         let keeps = relay.examiner.settings.when_next_hop_down == WhenDown::Spool;
         let mut wrong = Vec::new();
-        if !keeps && (relay.next_hop.is_down() || relay.next_hop.extensions().is_none()) {
+        if self.steering.is_stopping() {
+            wrong.push("the relay is being stopped".to_owned());
+        }
+        if !keeps && !relay.next_hop.takes_mail() {
             wrong.push("no next hop takes mail".to_owned());
         }
         if let Err(error) = self.stores.spool.has_room(0) {
@@ -43,67 +50,127 @@ impl Source for Watched {
     }
 }
 
-fn by_word(
-    numbers: &mut Vec<Number>,
-    name: &'static str,
-    help: &'static str,
-    label: &'static str,
-    tally: &Tally,
-) {
-    let each = tally.each().into_iter();
+/// A family of counters with one label, what it helps to know, the label, and the words that are shown before anything counted.
+type Family<'a> = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'a Tally,
+    Vec<&'static str>,
+);
+
+/// A word that has not been counted yet is a 0 and not a hole: a rate over a number that was not there misses its first.
+fn by_word(numbers: &mut Vec<Number>, (name, help, label, tally, words): Family<'_>) {
+    let mut each: BTreeMap<String, u64> =
+        words.into_iter().map(|word| (word.to_owned(), 0)).collect();
+    each.extend(tally.each());
+    let each = each.into_iter();
     numbers.extend(each.map(|(word, value)| Number::counter(name, help, value).of(label, word)));
 }
 
+const OUT_OF_SCOPE: [&str; 4] = ["attachment", "encrypted", "report", "null_reverse_path"];
+const FATES: [&str; 7] = [
+    "taken",
+    "not_now",
+    "refused",
+    "unknown",
+    "rejected",
+    "held",
+    "not_begun",
+];
+const EVENTS: [&str; 4] = [
+    "dkim_broken",
+    "asked_early",
+    "kept_while_down",
+    "ledger_line_missing",
+];
+
 fn octets(value: usize) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX)
+}
+
+fn families_of_mail(counters: &Counters) -> [Family<'_>; 9] {
+    [
+        (
+            "messages",
+            "Messages decided",
+            "stream",
+            &counters.messages,
+            vec![],
+        ),
+        (
+            "messages_changed",
+            "Messages of which some copy was changed",
+            "stream",
+            &counters.changed,
+            vec![],
+        ),
+        (
+            "messages_shadowed",
+            "Messages of a stream that only looks on",
+            "stream",
+            &counters.shadowed,
+            vec![],
+        ),
+        (
+            "uninspectable",
+            "Parts that could not be inspected or edited",
+            "reason",
+            &counters.uninspectable,
+            Uninspectable::ALL.iter().map(|why| why.as_str()).collect(),
+        ),
+        (
+            "out_of_scope",
+            "Parts that are not looked at",
+            "reason",
+            &counters.out_of_scope,
+            OUT_OF_SCOPE.to_vec(),
+        ),
+        (
+            "decisions",
+            "Findings by recipient",
+            "action",
+            &counters.actions,
+            Action::ALL.iter().map(|action| action.as_str()).collect(),
+        ),
+        (
+            "decisions_not_kept",
+            "Findings by recipient that do not stay as they came",
+            "reason",
+            &counters.reasons,
+            Reason::ALL.iter().map(|reason| reason.as_str()).collect(),
+        ),
+        (
+            "copies",
+            "Copies by what became of them; unknown: perhaps delivered twice",
+            "fate",
+            &counters.fates,
+            FATES.to_vec(),
+        ),
+        (
+            "events",
+            "Single events",
+            "event",
+            &counters.events,
+            EVENTS.to_vec(),
+        ),
+    ]
 }
 
 impl Watched {
     fn of_mail(&self) -> Vec<Number> {
         let counters = &self.stores.counters;
         let mut numbers = Vec::new();
-        for (name, help, label, tally) in [
-            ("messages", "Messages decided", "stream", &counters.messages),
-            (
-                "messages_changed",
-                "Messages of which some copy was changed",
-                "stream",
-                &counters.changed,
-            ),
-            (
-                "messages_shadowed",
-                "Messages of a stream that only looks on",
-                "stream",
-                &counters.shadowed,
-            ),
-            (
-                "uninspectable",
-                "Parts that could not be inspected or edited",
-                "reason",
-                &counters.uninspectable,
-            ),
-            (
-                "out_of_scope",
-                "Parts that are not looked at",
-                "reason",
-                &counters.out_of_scope,
-            ),
-            (
-                "decisions",
-                "Findings by recipient",
-                "action",
-                &counters.actions,
-            ),
-            (
-                "copies",
-                "Copies by what became of them; unknown: perhaps delivered twice",
-                "fate",
-                &counters.fates,
-            ),
-            ("events", "Single events", "event", &counters.events),
-        ] {
-            by_word(&mut numbers, name, help, label, tally);
+        for family in families_of_mail(counters) {
+            by_word(&mut numbers, family);
         }
+        numbers.extend(self.of_the_exceptions());
+        numbers
+    }
+
+    /// What the operator has switched on that is not the rule.
+    fn of_the_exceptions(&self) -> Vec<Number> {
+        let mut numbers = Vec::new();
         let shared = self.steering.shared();
         let examiner = &shared.relay.examiner;
         let stops = examiner.stops;
@@ -175,15 +242,63 @@ impl Watched {
         numbers
     }
 
-    fn of_the_process(&self) -> Vec<Number> {
-        let shared = self.steering.shared();
-        let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        vec![
+    fn of_clients(&self) -> Vec<Number> {
+        let counters = &self.stores.sessions;
+        let mut numbers = vec![
             Number::gauge(
                 "sessions",
                 "Sessions of clients",
                 octets(self.steering.sessions()),
             ),
+            Number::counter("sessions_begun", "Sessions begun", counters.sessions()),
+        ];
+        for (class, value) in counters.replies() {
+            let number = Number::counter("replies", "Replies to clients", value);
+            numbers.push(number.of("class", class));
+        }
+        let outcomes = || vec!["done", "failed"];
+        let families: [Family<'_>; 4] = [
+            (
+                "sessions_ended",
+                "Sessions that we ended, and clients that were not let in",
+                "reason",
+                &counters.ended,
+                vec![],
+            ),
+            (
+                "messages_refused",
+                "Messages refused for their octets or their size",
+                "reason",
+                &counters.refused,
+                vec![],
+            ),
+            (
+                "tls_handshakes",
+                "TLS handshakes with clients",
+                "outcome",
+                &counters.handshakes,
+                outcomes(),
+            ),
+            (
+                "logins",
+                "Logins with a password",
+                "outcome",
+                &counters.logins,
+                outcomes(),
+            ),
+        ];
+        for family in families {
+            by_word(&mut numbers, family);
+        }
+        numbers
+    }
+
+    fn of_the_process(&self) -> Vec<Number> {
+        let shared = self.steering.shared();
+        let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        vec![
+            Number::gauge("build", "Which pixelgate this is", 1)
+                .of("version", env!("CARGO_PKG_VERSION")),
             Number::gauge(
                 "memory_octets",
                 "Octets of mail in memory that are being read or forwarded",

@@ -167,14 +167,9 @@ fn recorded(
     assert_eq!(seen.findings.len(), if amp { 4 } else { 2 });
     let assignment = examiner.streams.assign("l", &Asked::default());
     assert!(assignment.assigned);
-    let examined = examiner.decided(
-        &case,
-        &lens,
-        seen,
-        assignment,
-        &subjects,
-        (Instant::now(), asked),
-    );
+    let whose = (assignment, examiner.settings.mixed_consent);
+    let asked = (Instant::now(), asked);
+    let examined = examiner.decided(&case, &lens, seen, whose, &subjects, asked);
     let mut said = BTreeMap::new();
     for group in groups(&examined).unwrap() {
         let findings = group.decisions.into_iter();

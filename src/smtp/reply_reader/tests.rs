@@ -97,7 +97,10 @@ fn escaping_cannot_make_an_overlong_line() {
     line.extend_from_slice(b"\r\n");
     let mut reader = ReplyReader::new(ReplyLimits::default());
     let (_, reply) = reader.push(&line).unwrap();
-    assert!(reply.unwrap().to_wire().len() <= 998);
+    let wire = reply.unwrap().to_wire();
+    assert!(wire.lines().all(|line| line.len() <= 998), "{wire}");
+    let text: String = wire.lines().filter_map(|line| line.get(4..)).collect();
+    assert_eq!(text.matches("\\xFF").count(), 896, "nothing is cut");
 }
 
 #[test]
