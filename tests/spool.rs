@@ -58,6 +58,7 @@ fn envelope(paths: &[&str]) -> Envelope {
         delay_told_at: None,
         retried_at: None,
         dead: None,
+        learned: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Args;
@@ -12,11 +13,12 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::serve::{examiner, read};
-use super::{Exit, Failure};
+use super::{Exit, Failure, learn};
 use crate::mime::splice::Spliced;
 use crate::register::Keys;
 use crate::relay::examine::{Case, Examined, today};
 use crate::relay::plan::Treatment;
+use crate::relay::recall::Answers;
 use crate::relay::record::{evidence, hex, shown_host, shown_url};
 use crate::smtp::path::{ForwardPath, ReversePath};
 
@@ -38,6 +40,9 @@ pub(super) struct Arguments {
     /// Make every line end CRLF
     #[arg(long)]
     crlf: bool,
+    /// What was learned, as `learn export` wrote it; nothing is added to it [default: nothing is known]
+    #[arg(long, value_name = "FILE")]
+    learned: Option<PathBuf>,
     /// The message [default: standard input]
     message: Option<PathBuf>,
 }
@@ -59,7 +64,9 @@ pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), 
             ),
         ));
     }
-    let examiner = examiner(&config.file)?;
+    let learned = arguments.learned.as_deref();
+    let learned = learned.map(|from| learn::exported(&config.file, from).map(Arc::new));
+    let examiner = examiner(&config.file, learned.transpose()?)?;
     let message = Bytes::from(message);
     let mut listeners = config
         .file
@@ -79,6 +86,7 @@ pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), 
         reverse_path: from.as_str(),
         forward_paths: vec![to.as_str()],
         received: None,
+        answers: Answers::default(),
         today: today(Timestamp::now()),
         ledger: true,
         hold_over: false,

@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use ring::digest::{Context, SHA256};
 
+use super::recall::Answers;
 use super::{dsn, record};
 use crate::mime::trace;
 use crate::next_hop::Fate;
@@ -31,6 +32,8 @@ pub struct Journey {
     pub attempt: u32,
     /// Whether all recipients are taken or none (`selective_rejects = false`).
     pub together: bool,
+    /// What is known of its loads from other messages; the same at every attempt.
+    pub answers: Answers,
 }
 
 impl Journey {
@@ -94,6 +97,7 @@ impl Journey {
             delay_told_at: None,
             retried_at: None,
             dead: None,
+            learned: self.answers.given(),
         }
     }
 
@@ -110,6 +114,7 @@ impl Journey {
             rcpts: envelope.owed(Owes::Delivery).map(Recipient::rcpt).collect(),
             attempt: envelope.attempts.saturating_add(2),
             together: false,
+            answers: Answers::fixed(&envelope.learned),
         })
     }
 }

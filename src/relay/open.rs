@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::deliver::mildest;
+use super::recall::Answers;
 use super::{Client, Journey, Relay};
 use crate::next_hop::Transit;
 use crate::smtp::replies;
@@ -180,6 +181,7 @@ impl Open {
             rcpts: self.rcpts,
             attempt: 1,
             together: self.together,
+            answers: Answers::default(),
         };
         self.relay
             .forward(&journey, Bytes::from(message), self.live)

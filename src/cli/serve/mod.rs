@@ -22,9 +22,11 @@ use self::watched::Watched;
 use super::{Exit, Failure, log};
 use crate::admin::Admin;
 use crate::config::{Config, File, load};
+use crate::learn::Learning;
 use crate::ledger::{Ledger, LedgerError, StartFacts, StreamShadow};
 use crate::relay::Relay;
 use crate::relay::examine::{Examiner, today};
+use crate::relay::recall::day;
 use crate::session::memory::Memory;
 use crate::spool::{Spool, SpoolError};
 
@@ -61,11 +63,13 @@ fn open(file: &File) -> Result<Stores, Failure> {
     let spool = Spool::open(&file.spool).map_err(spool_failure)?;
     let ledger = Ledger::open(&file.ledger, &start_facts(file)).map_err(ledger_failure)?;
     let (keys, register) = build::register(file)?;
+    let learning = build::learning(file)?;
     Ok(Stores {
         spool,
         ledger,
         register,
         keys,
+        learning,
         memory: Memory::new(file.limits.memory_octets),
         counters: Arc::default(),
     })
@@ -90,6 +94,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let mut owed = tokio::spawn(Relay::deliver_owed(relays.subscribe(), server.stopping()));
     let mut heads = tokio::spawn(Arc::clone(&shared.relay).publish_heads(server.stopping()));
     let live = relays.subscribe();
+    let learning = stores.learning.clone();
+    let every = Duration::from_secs(u64::from(file.learn.snapshot_seconds));
     let watched = Arc::new(Watched {
         steering: server.steering(),
         stores: stores.clone(),
@@ -99,6 +105,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
         tokio::spawn(observe(admin, watched)),
         tokio::spawn(reach(live.clone())),
         tokio::spawn(tend(live.clone())),
+        tokio::spawn(remember(learning.clone(), every)),
         tokio::spawn(notify::keep_alive()),
         tokio::spawn(
             Reload {
@@ -132,6 +139,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     for task in beside {
         task.abort();
     }
+    write_learned(learning).await;
     if timeout(LAST_HEADS, &mut heads).await.is_err() {
         tracing::warn!("the heads of the register were not published once more");
     }
@@ -161,6 +169,25 @@ async fn reach(relays: watch::Receiver<Arc<Relay>>) {
     std::future::pending::<()>().await;
 }
 
+/// Writes down what was learned, now and then.
+async fn remember(learning: Option<Arc<Learning>>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        write_learned(learning.clone()).await;
+    }
+}
+
+/// What cannot be written is only lost for the next start; it is tried again.
+async fn write_learned(learning: Option<Arc<Learning>>) {
+    let Some(learning) = learning else {
+        return;
+    };
+    let written = tokio::task::spawn_blocking(move || learning.write(day(Timestamp::now()))).await;
+    if let Ok(Err(error)) = written {
+        tracing::error!(%error, "what was learned could not be written down");
+    }
+}
+
 /// Ends idle connections of whichever next hop is in force.
 async fn tend(mut relays: watch::Receiver<Arc<Relay>>) {
     loop {
@@ -172,10 +199,10 @@ async fn tend(mut relays: watch::Receiver<Arc<Relay>>) {
     }
 }
 
-/// What surveys and decides, for a command that sends nothing.
-pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
+/// What surveys and decides, for a command that sends nothing and teaches nothing; `learning` is what it goes by.
+pub(super) fn examiner(file: &File, learning: Option<Arc<Learning>>) -> Result<Examiner, Failure> {
     let (keys, register) = build::register(file)?;
-    build::examiner(file, keys, register)
+    build::examiner(file, keys, register, learning)
 }
 
 /// What the operator has switched on, for the `start` line.

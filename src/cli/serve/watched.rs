@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use super::build::Stores;
 use super::reload::Reloads;
 use crate::admin::{Number, Source};
+use crate::learn::Figures;
 use crate::relay::counters::Tally;
 use crate::relay::settings::{Enforcement, WhenDown};
 use crate::server::Steering;
@@ -25,6 +26,12 @@ impl Source for Watched {
         let mut numbers = self.of_mail();
         numbers.extend(self.of_the_way_out());
         numbers.extend(self.of_the_process());
+        numbers.extend(
+            self.stores
+                .learning
+                .iter()
+                .flat_map(|table| learned(table.size())),
+        );
         numbers
     }
 
@@ -41,6 +48,22 @@ impl Source for Watched {
         }
         wrong
     }
+}
+
+fn learned(size: Figures) -> [Number; 3] {
+    let (slots, octets) = (
+        "Slots of which something is known",
+        "Octets of what was learned",
+    );
+    [
+        Number::gauge("learn_slots", slots, size.slots),
+        Number::gauge("learn_octets", octets, size.octets),
+        Number::counter(
+            "learn_observations",
+            "Messages learned from",
+            size.observations,
+        ),
+    ]
 }
 
 fn by_word(
