@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::serve::read;
-use super::{Exit, Failure, say};
+use super::{Exit, Failure, say, strip};
 use crate::config::File;
 use crate::learn::{Answer, Figures, LearnError, Learning, SlotFigures, SlotName};
 use crate::pixel::Rules;
@@ -169,17 +169,7 @@ fn of_message(
     let octets = std::fs::read(message).map_err(|error| {
         Failure::new(Exit::Data, format_args!("{}: {error}", message.display()))
     })?;
-    let mut listeners = file.listeners.iter().map(|door| door.address.to_string());
-    let listener = match &listener {
-        None => listeners.next(),
-        Some(asked) => listeners.find(|address| address == asked),
-    };
-    let listener = listener.ok_or_else(|| {
-        Failure::new(
-            Exit::Usage,
-            "--listener is not the address of a [[listener]]",
-        )
-    })?;
+    let listener = strip::listener(file, listener.as_deref())?;
     let streams = file.streams();
     let connection = Connection {
         listener: &listener,

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::serve::{examiner, read};
 use super::{Exit, Failure, learn};
+use crate::config::File;
 use crate::mime::splice::Spliced;
 use crate::register::Keys;
 use crate::relay::examine::{Case, Examined, today};
@@ -68,17 +69,7 @@ pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), 
     let learned = learned.map(|from| learn::exported(&config.file, from).map(Arc::new));
     let examiner = examiner(&config.file, learned.transpose()?)?;
     let message = Bytes::from(message);
-    let mut listeners = config
-        .file
-        .listeners
-        .iter()
-        .map(|listener| listener.address.to_string());
-    let listener = match &arguments.listener {
-        None => listeners.next(),
-        Some(asked) => listeners.find(|address| address == asked),
-    };
-    let listener =
-        listener.ok_or_else(|| usage("--listener is not the address of a [[listener]]"))?;
+    let listener = listener(&config.file, arguments.listener.as_deref())?;
     let case = Case {
         message: &message,
         listener: &listener,
@@ -121,6 +112,21 @@ pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), 
             Err(Failure::new(Exit::Unavailable, "no variant was made"))
         }
     }
+}
+
+/// The listener that mail would come by.
+pub(super) fn listener(file: &File, asked: Option<&str>) -> Result<String, Failure> {
+    let mut listeners = file.listeners.iter().map(|door| door.address.to_string());
+    let listener = match asked {
+        None => listeners.next(),
+        Some(asked) => listeners.find(|address| address == asked),
+    };
+    listener.ok_or_else(|| {
+        Failure::new(
+            Exit::Usage,
+            "--listener is not the address of a [[listener]]",
+        )
+    })
 }
 
 fn input(arguments: &Arguments) -> Result<Vec<u8>, Failure> {

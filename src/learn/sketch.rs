@@ -31,11 +31,12 @@ impl<const K: usize> Least<K> {
         self.values.len() < K
     }
 
-    /// About how many different ones.
+    /// About how many different ones; never less than were kept.
     pub(super) fn count(&self) -> u64 {
+        let kept = self.values.len() as u64;
         match self.values.last() {
-            Some(last) if !self.is_exact() => density(K, *last),
-            _ => self.values.len() as u64,
+            Some(last) if !self.is_exact() => density(K, *last).max(kept),
+            _ => kept,
         }
     }
 

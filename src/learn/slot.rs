@@ -68,10 +68,11 @@ impl Period {
         for person in &transaction.people {
             self.people.add(*person);
         }
-        if let Some(transactions) = &mut self.transactions {
+        // The same URL to the same people is a message that came twice, whole or to the rest of its people.
+        let news = self.urls.add(url, transaction);
+        if let Some(transactions) = self.transactions.as_mut().filter(|_| news) {
             transactions.add(transaction.hash);
         }
-        self.urls.add(url, transaction);
     }
 
     fn transactions(&self) -> &Least<SEEN> {
@@ -94,10 +95,7 @@ impl Period {
             return Kind::Unknown;
         }
         let sampled = self.urls.sample.len() as u64;
-        let repeated = |urls: &mut dyn Iterator<Item = &Url>| {
-            urls.filter(|url| url.is_repeated()).count() as u64
-        };
-        let in_sample = repeated(&mut self.urls.sample.iter());
+        let in_sample = repeated(self.urls.sample.iter());
         if in_sample * 100 > sampled * REPEATED_PERCENT {
             return Kind::Mixed;
         }
@@ -115,8 +113,7 @@ impl Period {
         if own * 100 < least {
             return Kind::Mixed;
         }
-        let forgiven = u64::from(seen >= FORGIVES_ONE_FROM);
-        let certain = repeated(&mut self.urls.all()) <= forgiven;
+        let certain = self.is_without_repeats(seen);
         // In a transaction with thirty people all of them get the same URL: that is one observation.
         let people = seen.min(self.people.count());
         let people = match certain {
@@ -126,10 +123,21 @@ impl Period {
         Kind::Individual(u32::try_from(people).unwrap_or(u32::MAX))
     }
 
+    /// Whether next to nothing came to two people, in the sample and beside it.
+    fn is_without_repeats(&self, seen: u64) -> bool {
+        let forgiven = u64::from(seen >= FORGIVES_ONE_FROM);
+        let twice_at_most = self.urls.all().all(|url| url.transactions() <= 2);
+        twice_at_most && repeated(self.urls.all()) <= forgiven
+    }
+
     fn octets(&self) -> usize {
         let transactions = self.transactions.as_ref().map_or(0, Least::octets);
         self.people.octets() + transactions + self.urls.octets()
     }
+}
+
+fn repeated<'u>(urls: impl Iterator<Item = &'u Url>) -> u64 {
+    urls.filter(|url| url.is_repeated()).count() as u64
 }
 
 /// One slot.
@@ -149,6 +157,8 @@ impl Slot {
 
     /// Adds a URL that came in a transaction.
     pub(super) fn add(&mut self, url: u32, transaction: &Transaction, today: u32, expire: u32) {
+        // A clock that was set back.
+        self.now.begun = self.now.begun.min(today);
         if today >= self.now.begun.saturating_add(expire.div_ceil(2)) {
             let before = std::mem::replace(&mut self.now, Period::new(today));
             self.before = counts(&before, today, expire).then(|| Box::new(before));

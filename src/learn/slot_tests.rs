@@ -50,7 +50,11 @@ fn a_url_of_their_own_for_each_is_known_after_four() {
         };
         let off = recipients.abs_diff(people);
         assert!(off * 4 <= people, "{recipients} for {people}");
-        assert!(people > 63 || recipients == people, "exact while few");
+        assert!(people > 64 || recipients == people, "exact while few");
+        assert!(
+            people < 64 || recipients >= 64,
+            "and never less from then on"
+        );
     }
     // An estimate from 64 least hashes: within three standard errors.
     for people in [1_000, 20_000] {
@@ -122,8 +126,12 @@ fn arms_are_shared_each_and_never_individual() {
         for person in 0..400 {
             for arm in 0..arms {
                 match says(&slot, arm) {
-                    Answer::Individual { .. } => {
-                        panic!("arm {arm} of {arms} is individual after {person}")
+                    // Four people may well have four of five arms, and ten hardly.
+                    Answer::Individual { recipients } => {
+                        assert!(
+                            arms > 3 && recipients < 10,
+                            "{arms} arms, {recipients} people"
+                        );
                     }
                     Answer::Shared if known[arm as usize] == 0 => known[arm as usize] = person,
                     _ => {}
@@ -162,9 +170,15 @@ fn pictures_out_of_a_few_hundred_are_nobodys() {
     assert_eq!(wrongly_certain(200, 300, 1, 100), 0);
     // The birthday figures: nobody alike among 64 out of 300 is one send in a thousand, out of 500 one in sixty. Of the pictures out
     // of 2,000 a third is taken for individual for a while; the bound is what 64 people can show.
-    assert!(wrongly_certain(300, 300, 1, 100) <= 2);
-    assert!(wrongly_certain(500, 300, 1, 100) <= 8);
+    let (of_300, of_500) = (
+        wrongly_certain(300, 300, 1, 100),
+        wrongly_certain(500, 300, 1, 100),
+    );
     let of_many = wrongly_certain(2_000, 400, 1, 100);
+    println!(
+        "of 100 sends taken for individual at some time: {of_300} (300 pictures), {of_500} (500), {of_many} (2,000)"
+    );
+    assert!(of_300 <= 2 && of_500 <= 8);
     assert!((15..=60).contains(&of_many), "{of_many} of 100");
 }
 

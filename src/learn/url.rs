@@ -55,12 +55,13 @@ impl Url {
         url
     }
 
-    fn add(&mut self, transaction: &Transaction) {
+    /// Whether somebody got it who had not.
+    fn add(&mut self, transaction: &Transaction) -> bool {
         let person = self.person;
         match &mut self.spread {
             Some(spread) => spread.add(transaction),
             // The same person again: a message that came twice.
-            None if transaction.people == [person] => {}
+            None if transaction.people == [person] => false,
             None => {
                 let mut spread = Spread::default();
                 spread.add(&Transaction {
@@ -70,14 +71,20 @@ impl Url {
                 spread.add(transaction);
                 self.person = 0;
                 self.spread = Some(Box::new(spread));
+                true
             }
         }
     }
 
+    /// In how many transactions different people got it.
+    pub(super) fn transactions(&self) -> u64 {
+        let spread = self.spread.as_ref();
+        spread.map_or(1, |spread| spread.transactions.count())
+    }
+
     /// Whether different people got it in different transactions.
     pub(super) fn is_repeated(&self) -> bool {
-        let spread = self.spread.as_ref();
-        spread.is_some_and(|spread| spread.transactions.count() > 1)
+        self.transactions() > 1
     }
 
     fn octets(&self) -> usize {
@@ -89,7 +96,7 @@ impl Url {
 
 impl Spread {
     /// A transaction all of whose people have it already is a message that came twice, whole or to the rest of its people.
-    fn add(&mut self, transaction: &Transaction) {
+    fn add(&mut self, transaction: &Transaction) -> bool {
         let mut news = false;
         for person in &transaction.people {
             news |= self.people.add(*person);
@@ -97,6 +104,7 @@ impl Spread {
         if news {
             self.transactions.add(transaction.hash);
         }
+        news
     }
 }
 
@@ -110,13 +118,13 @@ pub(super) struct Urls {
 }
 
 impl Urls {
-    pub(super) fn add(&mut self, hash: u32, transaction: &Transaction) {
+    /// Whether somebody got the URL who had not, as far as that can be told.
+    pub(super) fn add(&mut self, hash: u32, transaction: &Transaction) -> bool {
         match self.sample.binary_search_by_key(&hash, |url| url.hash) {
-            Ok(at) => {
-                if let Some(url) = self.sample.get_mut(at) {
-                    url.add(transaction);
-                }
-            }
+            Ok(at) => self
+                .sample
+                .get_mut(at)
+                .is_some_and(|url| url.add(transaction)),
             Err(at) if at < SAMPLE => {
                 self.sample.insert(at, Url::new(hash, transaction));
                 if self.sample.len() > SAMPLE
@@ -124,22 +132,24 @@ impl Urls {
                 {
                     self.put_beside(last);
                 }
+                true
             }
             Err(_) => self.add_beside(hash, transaction),
         }
     }
 
-    fn add_beside(&mut self, hash: u32, transaction: &Transaction) {
+    fn add_beside(&mut self, hash: u32, transaction: &Transaction) -> bool {
         let known = self.beside.iter().position(|url| url.hash == hash);
-        let url = match known {
+        let (url, news) = match known {
             Some(at) => {
                 let mut url = self.beside.remove(at);
-                url.add(transaction);
-                url
+                let news = url.add(transaction);
+                (url, news)
             }
-            None => Url::new(hash, transaction),
+            None => (Url::new(hash, transaction), true),
         };
         self.put_beside(url);
+        news
     }
 
     /// Where there is no room the oldest goes that came once only; where all came again, the oldest.
@@ -168,9 +178,10 @@ impl Urls {
 
     /// About how many different ones there were.
     pub(super) fn count(&self) -> u64 {
+        let kept = self.sample.len() as u64;
         match self.sample.last() {
-            Some(last) if !self.is_whole() => density(SAMPLE, last.hash),
-            _ => self.sample.len() as u64,
+            Some(last) if !self.is_whole() => density(SAMPLE, last.hash).max(kept),
+            _ => kept,
         }
     }
 

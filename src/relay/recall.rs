@@ -85,11 +85,13 @@ impl Answers {
     }
 }
 
+type Asks = dyn Fn(&Slot, &str) -> Learned + Send + Sync;
+
 /// The memory of other messages, as one message may ask it.
 #[derive(Clone)]
 pub struct Recall {
     answers: Answers,
-    asks: Arc<dyn Fn(&Slot, &str) -> Learned + Send + Sync>,
+    asks: Arc<Asks>,
 }
 
 impl fmt::Debug for Recall {
@@ -212,5 +214,121 @@ impl Relay {
             (slot.host.as_str(), slot.shape.as_str(), kind, url.as_str())
         });
         learning.observe(&observation, loads, day(Timestamp::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pixel::Vector;
+
+    const URL: &str = "https://o.shop.example/v/1.gif";
+
+    fn slot(host: &str) -> Slot {
+        Slot {
+            host: host.to_owned(),
+            shape: "/v/0.gif".to_owned(),
+            vector: Vector::Img,
+        }
+    }
+
+    fn table() -> Arc<Learning> {
+        Arc::new(Learning::in_memory(&learn::Settings::default()).unwrap())
+    }
+
+    /// So many people got [`URL`].
+    fn teach(table: &Learning, people: usize) {
+        for person in 0..people {
+            let address = format!("reader{person}@example.net");
+            let observation = Observation {
+                controller: "shop",
+                stream: "news",
+                forward_paths: vec![&address],
+            };
+            let load = ("o.shop.example", "/v/0.gif", "img", URL);
+            table.observe(&observation, std::iter::once(load), day(Timestamp::now()));
+        }
+    }
+
+    fn recall(table: &Arc<Learning>, answers: &Answers) -> Recall {
+        Recall::new(table, ("shop", "news"), answers)
+    }
+
+    #[test]
+    fn the_same_question_has_the_same_answer_whatever_is_learned_meanwhile() {
+        let (table, answers) = (table(), Answers::default());
+        let first = recall(&table, &answers);
+        assert_eq!(
+            first.memory()(&slot("o.shop.example"), URL),
+            Learned::Nothing
+        );
+        teach(&table, 30);
+        assert_eq!(
+            first.memory()(&slot("o.shop.example"), URL),
+            Learned::Nothing
+        );
+        // Another message, and the same again after its survey.
+        let other = Answers::default();
+        let learned = recall(&table, &other).memory()(&slot("o.shop.example"), URL);
+        assert_eq!(learned, Learned::Shared);
+        first.close();
+        let again = recall(&table, &answers);
+        assert_eq!(
+            again.memory()(&slot("o.shop.example"), URL),
+            Learned::Nothing
+        );
+    }
+
+    #[test]
+    fn what_was_not_asked_in_time_is_unknown() {
+        let (table, answers) = (table(), Answers::default());
+        teach(&table, 30);
+        let recall = recall(&table, &answers);
+        recall.close();
+        assert_eq!(
+            recall.memory()(&slot("o.shop.example"), URL),
+            Learned::Nothing
+        );
+    }
+
+    #[test]
+    fn answers_are_kept_and_stand_without_the_table() {
+        let (table, answers) = (table(), Answers::default());
+        teach(&table, 30);
+        let asked = recall(&table, &answers);
+        assert_eq!(
+            asked.memory()(&slot("o.shop.example"), URL),
+            Learned::Shared
+        );
+        assert_eq!(asked.memory()(&slot("x.example"), URL), Learned::Nothing);
+        let kept = answers.given();
+        assert_eq!(kept.len(), 1, "nothing is not kept");
+        let later = Recall::of(&Answers::fixed(&kept));
+        assert_eq!(
+            later.memory()(&slot("o.shop.example"), URL),
+            Learned::Shared
+        );
+        // Nor is a table asked that has learned in between.
+        let fixed = Answers::fixed(&[]);
+        let later = Recall::new(&table, ("shop", "news"), &fixed);
+        assert_eq!(
+            later.memory()(&slot("o.shop.example"), URL),
+            Learned::Nothing
+        );
+        assert_eq!(fixed.given(), []);
+    }
+
+    #[test]
+    fn questions_are_bounded() {
+        let (table, answers) = (table(), Answers::default());
+        teach(&table, 30);
+        let recall = recall(&table, &answers);
+        for n in 0..QUESTIONS_MAX {
+            recall.memory()(&slot(&format!("h{n}.example")), URL);
+        }
+        assert_eq!(
+            recall.memory()(&slot("o.shop.example"), URL),
+            Learned::Nothing
+        );
     }
 }

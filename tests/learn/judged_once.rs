@@ -23,8 +23,8 @@ fn has_spacer(copy: &[u8]) -> bool {
 /// The last copy that this person got.
 fn last_to(hop: &IllMannered, address: &str) -> Vec<u8> {
     let taken = hop.taken().into_iter();
-    let theirs = taken.filter(|copy| paths(&copy.taken).contains(&address));
-    theirs.last().expect("a copy").octets
+    let mut theirs = taken.filter(|copy| paths(&copy.taken).contains(&address));
+    theirs.next_back().expect("a copy").octets
 }
 
 fn owed_file(served: &Served) -> String {

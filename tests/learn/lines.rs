@@ -115,7 +115,7 @@ fn only_mail_that_somebody_got_teaches() {
     let until = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 5);
     let until = until.to_zoned(jiff::tz::TimeZone::UTC).date();
     let shadow = format!(
-        "[[stream]]\nname = \"news\"\ncontroller = \"shop\"\nkind = \"marketing\"\nenforcement = {{ shadow_until = {until}, by = \"Ada\" }}\n"
+        "[[stream]]\nname = \"news\"\ncontroller = \"shop\"\nkind = \"marketing\"\nwithdrawal_link = {{ elsewhere = \"in the account\" }}\nenforcement = {{ shadow_until = {until}, by = \"Ada\" }}\n"
     );
     assert_eq!(known_after(&shadow, sent), "0", "mail that is looked on at");
     assert_eq!(known_after("[learn]\nenabled = false\n", sent), "0");

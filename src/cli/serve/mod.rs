@@ -94,8 +94,6 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let mut owed = tokio::spawn(Relay::deliver_owed(relays.subscribe(), server.stopping()));
     let mut heads = tokio::spawn(Arc::clone(&shared.relay).publish_heads(server.stopping()));
     let live = relays.subscribe();
-    let learning = stores.learning.clone();
-    let every = Duration::from_secs(u64::from(file.learn.snapshot_seconds));
     let watched = Arc::new(Watched {
         steering: server.steering(),
         stores: stores.clone(),
@@ -105,7 +103,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
         tokio::spawn(observe(admin, watched)),
         tokio::spawn(reach(live.clone())),
         tokio::spawn(tend(live.clone())),
-        tokio::spawn(remember(learning.clone(), every)),
+        tokio::spawn(remember(live.clone(), file.learn.snapshot_seconds)),
         tokio::spawn(notify::keep_alive()),
         tokio::spawn(
             Reload {
@@ -139,7 +137,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     for task in beside {
         task.abort();
     }
-    write_learned(learning).await;
+    write_learned(&live).await;
     if timeout(LAST_HEADS, &mut heads).await.is_err() {
         tracing::warn!("the heads of the register were not published once more");
     }
@@ -170,15 +168,16 @@ async fn reach(relays: watch::Receiver<Arc<Relay>>) {
 }
 
 /// Writes down what was learned, now and then.
-async fn remember(learning: Option<Arc<Learning>>, every: Duration) {
+async fn remember(relays: watch::Receiver<Arc<Relay>>, seconds: u32) {
     loop {
-        tokio::time::sleep(every).await;
-        write_learned(learning.clone()).await;
+        tokio::time::sleep(Duration::from_secs(u64::from(seconds))).await;
+        write_learned(&relays).await;
     }
 }
 
 /// What cannot be written is only lost for the next start; it is tried again.
-async fn write_learned(learning: Option<Arc<Learning>>) {
+async fn write_learned(relays: &watch::Receiver<Arc<Relay>>) {
+    let learning = relays.borrow().examiner.learning.clone();
     let Some(learning) = learning else {
         return;
     };
