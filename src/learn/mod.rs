@@ -62,7 +62,7 @@ pub enum LearnError {
         source: io::Error,
     },
     /// Somebody else writes there.
-    #[error("another process writes to {directory}: while the relay runs nothing else can")]
+    #[error("a running relay writes to {directory}, and only one can")]
     Locked {
         /// Where.
         directory: PathBuf,
@@ -188,13 +188,21 @@ pub struct Learning {
 
 impl Learning {
     /// The table of a relay: locked, and written by [`Self::write`]. A table that is damaged, or was made under another key, counts for
-    /// nothing.
+    /// nothing. Where another relay writes already, this one begins with what that one last wrote, and what it learns itself is not
+    /// kept: nobody's mail waits for that.
     ///
     /// # Errors
-    /// Directory or key cannot be made, read or locked.
+    /// Directory or key cannot be made or read.
     pub fn open(settings: &Settings, keys: &Path) -> Result<Self, LearnError> {
         disk::make_directory(&settings.directory)?;
-        let lock = disk::lock(&settings.directory)?;
+        let lock = match disk::lock(&settings.directory) {
+            Ok(lock) => Some(lock),
+            Err(locked @ LearnError::Locked { .. }) => {
+                tracing::warn!("what is learned here is not kept: {locked}");
+                None
+            }
+            Err(error) => return Err(error),
+        };
         let (key, made) = Key::load_or_make(keys)?;
         if made {
             tracing::info!("a new key for what is learned: nothing is known yet");
@@ -204,8 +212,8 @@ impl Learning {
         if let Some(why) = &table.cold {
             tracing::warn!("nothing is known of other messages: {why}");
         }
-        table.directory = Some(settings.directory.clone());
-        table.lock = Some(lock);
+        table.directory = lock.is_some().then(|| settings.directory.clone());
+        table.lock = lock;
         Ok(table)
     }
 

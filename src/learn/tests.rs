@@ -127,8 +127,14 @@ fn a_restart_forgets_nothing_and_nothing_is_in_clear_on_the_disk() {
     let table = Learning::open(&settings, &keys).unwrap();
     teach_both(&table);
     table.write(TODAY).unwrap();
-    let locked = Learning::open(&settings, &keys).unwrap_err();
-    assert!(matches!(locked, LearnError::Locked { .. }), "{locked}");
+    // A second relay begins with that, and does not write.
+    let second = Learning::open(&settings, &keys).unwrap();
+    knows_both(&second);
+    let before = fs::read(settings.directory.join("table")).unwrap();
+    teach(&second, ("shop", "x.example"), 1, "https://x.example/");
+    second.write(TODAY).unwrap();
+    assert_eq!(fs::read(settings.directory.join("table")).unwrap(), before);
+    drop(second);
     let (figures, _) = table.report(TODAY);
     drop(table);
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Output;
 
-use crate::ill_mannered::{IllMannered, Script};
+use crate::ill_mannered::{Act, IllMannered, Rule, Script, Verb};
 use crate::support::{Config, Served};
 use crate::traffic::*;
 use crate::{SPACER, message, spacer};
@@ -127,10 +127,7 @@ fn only_mail_that_somebody_got_teaches() {
         assert_eq!(bounce.send(served.address()).last(), "250 2.0.0 taken");
     };
     assert_eq!(known_after("", bounces), "0", "null reverse-path");
-    let refused = Script::smtp().at(
-        crate::ill_mannered::Verb::Dot,
-        [crate::ill_mannered::Act::say("554 5.7.1 no")],
-    );
+    let refused = Script::smtp().at(Verb::Dot, [Act::say("554 5.7.1 no")]);
     let hop = IllMannered::start(refused);
     let mut served = Served::start(&config_for(&hop));
     let told = Submission::new(&[CLEO], message(1, &spacer())).send(served.address());
@@ -139,4 +136,54 @@ fn only_mail_that_somebody_got_teaches() {
     let report = said(&pixelgate(&served, &["learn", "report"]));
     assert!(report.starts_with("0 slots"), "refused: {report}");
     assert_eq!(known_after("", sent), "2", "and this does");
+}
+
+#[test]
+fn a_relay_that_is_killed_forgets_no_more_than_what_was_not_written_yet() {
+    let hop = IllMannered::start(Script::smtp());
+    let config = Config {
+        tail: "[learn]\nsnapshot_seconds = 1\n".to_owned(),
+        ..config_for(&hop)
+    };
+    let mut served = Served::start(&config);
+    sent(&served, &hop);
+    // Read beside the relay that writes it.
+    let shared = "1 with a URL that is everybody's";
+    let report = |served: &Served| said(&pixelgate(served, &["learn", "report"]));
+    wait_until("the table on the disk", &served, || {
+        report(&served).contains(shared)
+    });
+    served.kill();
+    served.start_again(&config);
+    let told = Submission::new(&[CLEO], message(1_000, &spacer())).send(served.address());
+    assert_eq!(told.last(), "250 2.0.0 taken", "{}", served.log());
+    let copy = hop.taken().pop().expect("a copy");
+    assert!(contains(&copy.octets, SPACER.as_bytes()));
+}
+
+#[test]
+fn people_count_who_got_it() {
+    // Over LMTP each is answered for themselves: BEN's copy is refused at its dot.
+    let refused = Rule::on(Verb::Dot, [Act::say("550 5.2.1 gone")]).containing(BEN);
+    let hop = IllMannered::start(Script::lmtp().rule(refused));
+    let mut served = Served::start(&Config {
+        next_hop: next_hop_lines(&hop, "lmtp", &[]),
+        listener: vec!["protocol = \"lmtp\"".to_owned()],
+        ..config_for(&hop)
+    });
+    let submission = Submission {
+        lmtp: true,
+        ..Submission::new(&[BEN, CLEO, DORA], message(1, &spacer()))
+    };
+    let told = submission.send(served.address());
+    let taken = told.dot.iter().filter(|reply| reply.starts_with("250"));
+    assert_eq!(taken.count(), 2, "{told:?}");
+    let file = served.directory().join("first.eml");
+    fs::write(&file, message(1, &spacer())).unwrap();
+    served.stop();
+    let report = said(&pixelgate(
+        &served,
+        &["learn", "report", &file.display().to_string()],
+    ));
+    assert!(report.contains("about 2 people"), "{report}");
 }
