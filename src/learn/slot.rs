@@ -29,7 +29,7 @@ const OWN_PERCENT: u64 = 90;
 /// 300, two get the same one with a probability of 99.9 %; out of 500, of 98.5 %; out of 2,000, of 64 %.
 pub(super) const CERTAIN_FROM: u64 = 64;
 /// From so many transactions on, one URL that came twice is forgiven: somebody's test, a forwarded message.
-const FORGIVES_ONE_FROM: u64 = 96;
+const FORGIVES_ONE_FROM: u64 = 256;
 
 /// What one slot is worth as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

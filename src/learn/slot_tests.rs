@@ -210,6 +210,27 @@ fn one_url_for_all_among_those_of_each_is_neither_nor() {
 }
 
 #[test]
+fn one_test_message_among_many_is_forgiven_and_two_are_not() {
+    // URLs that are in the sample, whatever else is.
+    let mut low: Vec<u32> = (10_000..30_000).collect();
+    low.sort_by_key(|url| hash(*url));
+    let with = |twice: &[u32], people: u32| {
+        let twice = twice
+            .iter()
+            .flat_map(|url| [(*url, to(*url)), (*url, to(url + 50_000))]);
+        seen((0..people).map(|person| (person, to(person))).chain(twice))
+    };
+    let certain = |slot: &Slot| match says(slot, u32::MAX) {
+        Answer::Individual { recipients } => recipients >= 64,
+        other => panic!("{other:?}"),
+    };
+    assert!(certain(&with(&[], 80)));
+    assert!(!certain(&with(&low[..1], 80)), "too early to forgive");
+    assert!(certain(&with(&low[..1], 1_000)));
+    assert!(!certain(&with(&low[..2], 1_000)));
+}
+
+#[test]
 fn nothing_older_than_it_may_be_decides() {
     let mut slot = seen((0..40).map(|person| (7, to(person))));
     assert_eq!(slot.answer(hash(7), 30, EXPIRE), Answer::Shared);
