@@ -59,6 +59,7 @@ fn envelope(paths: &[&str]) -> Envelope {
         login_named: false,
         retried_at: None,
         dead: None,
+        learned: Vec::new(),
     }
 }
 

@@ -57,6 +57,7 @@ fn place() -> &'static Place {
                 lawbook: file.lawbook().expect("the law"),
                 rules: Arc::new(Rules::built_in().without(&[]).expect("rules")),
                 rules_disabled: Vec::new(),
+                learning: None,
                 register: Arc::new(register),
                 keys,
             },

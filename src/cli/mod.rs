@@ -13,6 +13,7 @@ mod check;
 mod consent;
 mod extract;
 mod keys;
+mod learn;
 mod ledger;
 mod log;
 mod paper;
@@ -89,6 +90,9 @@ enum Command {
     /// The keys of the register
     #[command(subcommand)]
     Keys(keys::Command),
+    /// What was learned over many messages
+    #[command(subcommand)]
+    Learn(learn::Command),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -134,6 +138,7 @@ pub fn run() -> ExitCode {
         Command::Ledger(command) => ledger::run(config, command),
         Command::Spool(command) => spool::run(config, command),
         Command::Keys(command) => keys::run(config, command),
+        Command::Learn(command) => learn::run(config, command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

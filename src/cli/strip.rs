@@ -5,6 +5,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Args;
@@ -12,11 +13,13 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::serve::{examiner, read};
-use super::{Exit, Failure};
+use super::{Exit, Failure, learn};
+use crate::config::File;
 use crate::mime::splice::Spliced;
 use crate::register::Keys;
 use crate::relay::examine::{Case, Examined, today};
 use crate::relay::plan::Treatment;
+use crate::relay::recall::Answers;
 use crate::relay::record::{evidence, hex, shown_host, shown_url};
 use crate::smtp::path::{ForwardPath, ReversePath};
 
@@ -38,6 +41,9 @@ pub(super) struct Arguments {
     /// Make every line end CRLF
     #[arg(long)]
     crlf: bool,
+    /// What was learned, as `learn export` wrote it; nothing is added to it [default: nothing is known]
+    #[arg(long, value_name = "FILE")]
+    learned: Option<PathBuf>,
     /// The message [default: standard input]
     message: Option<PathBuf>,
 }
@@ -59,19 +65,11 @@ pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), 
             ),
         ));
     }
-    let examiner = examiner(&config.file)?;
+    let learned = arguments.learned.as_deref();
+    let learned = learned.map(|from| learn::exported(&config.file, from).map(Arc::new));
+    let examiner = examiner(&config.file, learned.transpose()?)?;
     let message = Bytes::from(message);
-    let mut listeners = config
-        .file
-        .listeners
-        .iter()
-        .map(|listener| listener.address.to_string());
-    let listener = match &arguments.listener {
-        None => listeners.next(),
-        Some(asked) => listeners.find(|address| address == asked),
-    };
-    let listener =
-        listener.ok_or_else(|| usage("--listener is not the address of a [[listener]]"))?;
+    let listener = listener(&config.file, arguments.listener.as_deref())?;
     let case = Case {
         message: &message,
         listener: &listener,
@@ -79,6 +77,7 @@ pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), 
         reverse_path: from.as_str(),
         forward_paths: vec![to.as_str()],
         received: None,
+        answers: Answers::default(),
         today: today(Timestamp::now()),
         ledger: true,
         hold_over: false,
@@ -113,6 +112,21 @@ pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), 
             Err(Failure::new(Exit::Unavailable, "no variant was made"))
         }
     }
+}
+
+/// The listener that mail would come by.
+pub(super) fn listener(file: &File, asked: Option<&str>) -> Result<String, Failure> {
+    let mut listeners = file.listeners.iter().map(|door| door.address.to_string());
+    let listener = match asked {
+        None => listeners.next(),
+        Some(asked) => listeners.find(|address| address == asked),
+    };
+    listener.ok_or_else(|| {
+        Failure::new(
+            Exit::Usage,
+            "--listener is not the address of a [[listener]]",
+        )
+    })
 }
 
 fn input(arguments: &Arguments) -> Result<Vec<u8>, Failure> {

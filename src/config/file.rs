@@ -9,7 +9,7 @@ use crate::relay::speaks::Speaks;
 use crate::relay::streams::Streams;
 use crate::session::logins::Certificates;
 
-use crate::{admin, ledger, next_hop, register, relay, server, session, spool};
+use crate::{admin, learn, ledger, next_hop, register, relay, server, session, spool};
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,6 +45,9 @@ pub struct File {
     /// `[spool]`.
     #[serde(default)]
     pub spool: spool::Settings,
+    /// `[learn]`.
+    #[serde(default)]
+    pub learn: learn::Settings,
     /// `[ledger]`.
     #[serde(default)]
     pub ledger: ledger::Settings,

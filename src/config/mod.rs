@@ -20,6 +20,7 @@ use self::error::{Source, Step};
 use self::law::check_law;
 use self::limits::check_limits;
 use self::streams::{check_controllers, check_stream};
+use crate::learn::LearnError;
 use crate::ledger::LedgerError;
 use crate::next_hop;
 use crate::pixel::Rules;
@@ -175,6 +176,13 @@ fn check_stores(source: &Source<'_>, file: &File) -> Result<(), ConfigError> {
             _ => "claims_days",
         };
         wrong("retention", key, error.to_string())
+    })?;
+    file.learn.check().map_err(|error| {
+        let key = match &error {
+            LearnError::Setting { key, .. } => *key,
+            _ => "directory",
+        };
+        wrong("learn", key, error.to_string())
     })?;
     file.ledger.check().map_err(|error| {
         let key = match &error {

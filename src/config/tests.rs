@@ -35,6 +35,20 @@ fn mail_that_would_loop_is_refused() {
 }
 
 #[test]
+fn what_is_learned_has_bounds() {
+    for (key, wrong) in [
+        ("octets", "1024"),
+        ("expire_after_days", "1"),
+        ("snapshot_seconds", "0"),
+        ("directory", "\"\""),
+    ] {
+        let text = complaint(&format!("[learn]\n{key} = {wrong}\n"));
+        assert!(text.starts_with("f.toml:6:1: "), "{text}");
+        assert!(text.contains(&format!("learn.{key} ")), "{text}");
+    }
+}
+
+#[test]
 fn a_stream_says_how_to_withdraw() {
     let text = complaint("[[stream]]\nname = \"n\"\ncontroller = \"c\"\nkind = \"marketing\"\n");
     assert!(text.contains("withdrawal_link"), "{text}");

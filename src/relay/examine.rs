@@ -18,12 +18,14 @@ use tokio::time::Instant;
 use super::decide::{Classes, Decisions, Facts, Place, enforced, treatment};
 use super::lawbook::Lawbook;
 use super::plan::{Group, Treatment, group, strictest};
-use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops, Stream};
+use super::recall::{Answers, Recall};
+use super::settings::{ExistingSignature, MixedConsent, Settings, Shadow, Stops};
 use super::streams::{Assignment, Connection, Streams};
 use super::strip;
 use super::survey::{Header, Lens, People, Survey, header, survey};
 use super::withdrawal::Offered;
 use crate::consent::{Law, Reason, Standing, StreamKind, Subject, next_ask_after};
+use crate::learn::Learning;
 use crate::mime::splice::Spliced;
 use crate::mime::trace;
 use crate::pixel::{Named, Needles, Recurring, Rules};
@@ -65,6 +67,8 @@ pub struct Examiner {
     pub register: Arc<Register>,
     /// The keys that make subjects.
     pub keys: Arc<Keys>,
+    /// What is learned over many messages.
+    pub learning: Option<Arc<Learning>>,
 }
 
 /// One message and what is known about it beside its octets.
@@ -82,6 +86,8 @@ pub struct Case<'a> {
     pub forward_paths: Vec<&'a str>,
     /// Our `Received:` field with its line end, where one is to be added.
     pub received: Option<Vec<u8>>,
+    /// What is known of its loads from other messages, as far as it was asked.
+    pub answers: Answers,
     /// Today, UTC: a shadow ends by itself.
     pub today: jiff::civil::Date,
     /// Whether the ledger takes lines; without one nothing is kept.
@@ -156,7 +162,7 @@ impl Examiner {
         }
         let header = header(case.message);
         let assignment = self.streams.assign(case.connection(), &header.asked);
-        let lens = self.lens(case, &header, assignment.stream);
+        let lens = self.lens(case, &header, &assignment);
         let survey = self.survey(case, &lens).await;
         let lens = lens.for_variants(&survey);
         for _ in 0..ROUNDS {
@@ -177,7 +183,8 @@ impl Examiner {
     }
 
     /// What this message is surveyed by.
-    fn lens(&self, case: &Case<'_>, header: &Header, stream: &Stream) -> Lens {
+    fn lens(&self, case: &Case<'_>, header: &Header, assignment: &Assignment<'_>) -> Lens {
+        let stream = assignment.stream;
         let addressed = header.addressed.iter().map(String::as_str);
         let unsubscribe = header.unsubscribe.iter();
         let places = unsubscribe.map(|target| (Named::ListUnsubscribe, target.as_str()));
@@ -190,6 +197,14 @@ impl Examiner {
                 recurring: Recurring::of(places, &header.shared_text),
                 own: stream.own(),
             }),
+            recall: match self.learning.as_ref().filter(|_| assignment.assigned) {
+                Some(learning) => Recall::new(
+                    learning,
+                    (&assignment.controller, &stream.name),
+                    &case.answers,
+                ),
+                None => Recall::of(&case.answers),
+            },
             ..Lens::new(Arc::clone(&self.rules), Arc::clone(&self.settings))
         }
     }
@@ -313,7 +328,7 @@ impl Examiner {
     pub(super) async fn without_trackers(&self, case: &Case<'_>) -> Option<Spliced> {
         let header = header(case.message);
         let assignment = self.streams.assign(case.connection(), &header.asked);
-        let lens = self.lens(case, &header, assignment.stream);
+        let lens = self.lens(case, &header, &assignment);
         let survey = self.survey(case, &lens).await;
         if survey.uninspectable().next().is_some() {
             return None;

@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use ring::digest::{Context, SHA256};
 
+use super::recall::Answers;
 use super::{dsn, record};
 use crate::mime::trace;
 use crate::next_hop::Fate;
@@ -33,6 +34,8 @@ pub struct Journey {
     pub together: bool,
     /// Whether its login had rights of its own when it was accepted.
     pub login_named: bool,
+    /// What is known of its loads from other messages; the same at every attempt.
+    pub answers: Answers,
 }
 
 impl Journey {
@@ -97,6 +100,7 @@ impl Journey {
             login_named: self.login_named,
             retried_at: None,
             dead: None,
+            learned: self.answers.given(),
         }
     }
 
@@ -114,6 +118,7 @@ impl Journey {
             attempt: envelope.attempts.saturating_add(2),
             together: false,
             login_named: envelope.login_named,
+            answers: Answers::fixed(&envelope.learned),
         })
     }
 }

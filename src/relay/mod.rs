@@ -16,6 +16,7 @@ pub mod lawbook;
 mod open;
 mod owed;
 pub mod plan;
+pub mod recall;
 pub mod record;
 mod reports;
 pub mod settings;
@@ -87,6 +88,8 @@ struct Judged<'a> {
     aside: BTreeMap<usize, Reply>,
     /// What the outcome line refers to.
     intended: record::Intended,
+    /// Whether it is learned from: mail that is only looked on at teaches nothing.
+    teaches: bool,
 }
 
 impl Relay {
@@ -177,6 +180,10 @@ impl Relay {
             Answer::One(reply) => Some(reply.code()),
             Answer::Each(_) => None,
         };
+        if judged.teaches {
+            let got = recall::got(journey, &judged.aside, &fates, &answer);
+            self.learn_from(&judged.grounds, got);
+        }
         self.conclude(journey, judged.intended, &fates, &judged.aside, answered)
             .await;
         answer
@@ -281,6 +288,7 @@ impl Relay {
                 .map(|rcpt| rcpt.forward_path.as_str())
                 .collect(),
             received: Some(journey.received(&self.name)),
+            answers: journey.answers.clone(),
             today: today(Timestamp::now()),
             ledger: true,
             hold_over: false,
@@ -396,6 +404,8 @@ impl Relay {
 
 /// Parts what is sent from what is not.
 fn parted<'a>(examined: Examined<'a>, intended: record::Intended, case: &Case<'_>) -> Judged<'a> {
+    // Nobody's mail is no controller's either.
+    let teaches = examined.shadow.is_none() && examined.assignment.assigned;
     let mut judged = Judged {
         parcels: Vec::new(),
         grounds: Grounds {
@@ -408,6 +418,7 @@ fn parted<'a>(examined: Examined<'a>, intended: record::Intended, case: &Case<'_
         },
         aside: BTreeMap::new(),
         intended,
+        teaches,
     };
     for (group, variant) in examined.groups.into_iter().zip(examined.variants) {
         let reply = match (&group.treatment, variant) {

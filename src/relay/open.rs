@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
 use super::deliver::mildest;
+use super::recall::Answers;
 use super::{Client, Journey, Protocol, Relay};
 use crate::next_hop::{Transit, is_about_the_way};
 use crate::smtp::replies;
@@ -233,6 +234,7 @@ impl Open {
             attempt: 1,
             together: self.together,
             login_named,
+            answers: Answers::default(),
         };
         self.relay
             .forward(&journey, Bytes::from(message), self.live)

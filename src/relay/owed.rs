@@ -187,6 +187,7 @@ impl Relay {
             grounds,
             aside,
             intended,
+            teaches: _,
         } = judged;
         let load = Load {
             message: &owed.message,

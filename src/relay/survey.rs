@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decide::{Matter, Place, Sight};
+use super::recall::{Answers, Recall};
 use super::settings::Settings;
 use super::withdrawal::Offered;
 use super::work::Work;
@@ -158,6 +159,8 @@ pub struct Lens {
     pub images: IndividualImages,
     /// Who is named in the message, and what the operator says.
     pub people: Arc<People>,
+    /// What is known from other messages.
+    pub recall: Recall,
 }
 
 /// Who is named in a message, and what its operator says of URLs.
@@ -182,13 +185,15 @@ impl Lens {
             mode: Mode::default(),
             images: IndividualImages::default(),
             people: Arc::default(),
+            recall: Recall::of(&Answers::fixed(&[])),
         }
     }
 
     /// The same for a variant: what recurred in several URLs of the original is nobody's in the variant either, however many of
-    /// them are left.
+    /// them are left. Nor is anything asked of other messages any more: what was answered stands.
     #[must_use]
     pub fn for_variants(&self, survey: &Survey) -> Self {
+        self.recall.close();
         if survey.spread.is_empty() {
             return self.clone();
         }
@@ -209,6 +214,7 @@ impl Lens {
             needles: &self.people.needles,
             recurring: &self.people.recurring,
             own: &self.people.own,
+            memory: self.recall.memory(),
             ..Knowledge::of(&self.rules)
         }
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
 
-use super::envelope::{Stored, Unreadable, VERSION};
+use super::envelope::{Stored, Unreadable};
 use super::index::Stage;
 use super::{EntryId, Envelope, Spool, SpoolError, blocking, disk, hand};
 
@@ -39,7 +39,7 @@ impl Seal {
 
     fn envelope_file(&self, envelope: &Envelope) -> Result<Vec<u8>, SpoolError> {
         let stored = Stored {
-            version: VERSION,
+            version: envelope.version(),
             message_octets: self.octets,
             message_sha256: self.sha256.clone(),
             envelope: envelope.clone(),

@@ -16,8 +16,10 @@ use crate::smtp::reply::Reply;
 use crate::smtp::transaction::{Mail, Rcpt};
 use crate::smtp::xforward::Xforward;
 
-/// The version of the envelope files this build writes and reads.
-pub(super) const VERSION: u32 = 1;
+/// The latest version of the envelope files that this build reads.
+pub(super) const VERSION: u32 = 2;
+/// The version that knows nothing of what was learned.
+const WITHOUT_LEARNED: u32 = 1;
 
 /// Most octets of a reply's text that are kept with a recipient; what is longer ends there.
 const LAST_REPLY_OCTETS: usize = 2048;
@@ -113,6 +115,29 @@ pub struct Envelope {
     /// Why the entry lies in `dead/`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead: Option<String>,
+    /// What was known of its loads from other messages when it was judged: every attempt judges by the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learned: Vec<Learned>,
+}
+
+/// What was known of one load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Learned {
+    /// The load, by a hash of its slot and URL.
+    pub load: u64,
+    /// What was known.
+    pub says: Says,
+}
+
+/// What may be known of a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Says {
+    /// Many people got this URL.
+    Shared,
+    /// Nearly everybody got another one, as seen for so many people.
+    Individual(u32),
 }
 
 /// Who brought an entry.
@@ -201,6 +226,14 @@ pub struct LastReply {
 }
 
 impl Envelope {
+    /// The version of its file: the least that says it all, so that an older build reads what it can read.
+    pub(super) fn version(&self) -> u32 {
+        match self.learned.is_empty() {
+            true => WITHOUT_LEARNED,
+            false => VERSION,
+        }
+    }
+
     /// Since when it is owed, as far as expiring goes.
     pub fn owed_since(&self) -> Timestamp {
         self.retried_at.unwrap_or(self.arrived_at)
@@ -283,7 +316,7 @@ impl From<&LastReply> for Reply {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Stored {
-    /// [`VERSION`].
+    /// [`Envelope::version`].
     pub(super) version: u32,
     /// Octets of the message file.
     pub(super) message_octets: u64,

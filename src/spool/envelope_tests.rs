@@ -64,12 +64,13 @@ fn envelope() -> Envelope {
         login_named: false,
         retried_at: None,
         dead: None,
+        learned: Vec::new(),
     }
 }
 
 fn stored(envelope: Envelope) -> Stored {
     Stored {
-        version: VERSION,
+        version: envelope.version(),
         message_octets: 1,
         message_sha256: "00".into(),
         envelope,
@@ -80,6 +81,27 @@ fn stored(envelope: Envelope) -> Stored {
 fn an_envelope_comes_back_as_it_was() {
     let octets = serde_json::to_vec(&stored(envelope())).unwrap();
     assert_eq!(Stored::parse(&octets).unwrap().envelope, envelope());
+}
+
+#[test]
+fn what_was_learned_comes_back_and_older_builds_read_entries_without_it() {
+    let mut with = envelope();
+    with.learned = vec![
+        Learned {
+            load: u64::MAX,
+            says: Says::Shared,
+        },
+        Learned {
+            load: 7,
+            says: Says::Individual(64),
+        },
+    ];
+    let octets = serde_json::to_string(&stored(with.clone())).unwrap();
+    assert!(octets.starts_with("{\"version\":2,"), "{octets}");
+    assert_eq!(Stored::parse(octets.as_bytes()).unwrap().envelope, with);
+    let octets = serde_json::to_string(&stored(envelope())).unwrap();
+    assert!(octets.starts_with("{\"version\":1,"), "{octets}");
+    assert!(!octets.contains("learned"), "{octets}");
 }
 
 #[test]
@@ -107,8 +129,8 @@ fn a_reply_comes_back_line_by_line() {
 
 #[test]
 fn a_later_version_is_told_from_damage() {
-    let octets = br#"{"version": 2, "whatever": true}"#;
-    assert!(matches!(Stored::parse(octets), Err(Unreadable::Newer(2))));
+    let octets = br#"{"version": 3, "whatever": true}"#;
+    assert!(matches!(Stored::parse(octets), Err(Unreadable::Newer(3))));
     assert!(matches!(Stored::parse(b"{"), Err(Unreadable::Json(_))));
     assert!(matches!(Stored::parse(b""), Err(Unreadable::Json(_))));
 }

@@ -49,7 +49,9 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 pub use entry::{Owed, Prepared};
-pub use envelope::{Client, EntryId, Envelope, LastReply, Origin, Owes, Protocol, Recipient};
+pub use envelope::{
+    Client, EntryId, Envelope, LastReply, Learned, Origin, Owes, Protocol, Recipient, Says,
+};
 pub use index::Usage;
 pub use requests::{Asked, Desk, Done, Entry, State, entries, entry, message_file};
 pub use settings::Settings;

@@ -57,6 +57,7 @@ fn envelope(id: &str, paths: &[&str]) -> Envelope {
         login_named: false,
         retried_at: None,
         dead: None,
+        learned: Vec::new(),
     }
 }
 
@@ -269,7 +270,7 @@ async fn an_entry_of_a_later_build_stops_the_start_and_stays() {
     let temporary = tempfile::tempdir().unwrap();
     let settings = settings(temporary.path());
     drop(Spool::open(&settings).unwrap());
-    fs::write(settings.directory.join("owed/e1.json"), "{\"version\":2}").unwrap();
+    fs::write(settings.directory.join("owed/e1.json"), "{\"version\":3}").unwrap();
     let error = Spool::open(&settings).unwrap_err();
     assert!(matches!(error, SpoolError::Newer { .. }), "{error}");
     assert!(error.to_string().contains("e1.json"), "{error}");

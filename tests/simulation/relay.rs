@@ -277,6 +277,7 @@ fn shared(setting: &Setting) -> Arc<Shared> {
             lawbook: file.lawbook().unwrap(),
             rules: Arc::clone(&stores.rules),
             rules_disabled: Vec::new(),
+            learning: None,
             register: Arc::clone(&stores.register),
             keys: Arc::clone(&stores.keys),
         },

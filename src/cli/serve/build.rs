@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::cli::consent::failure;
-use crate::cli::{Exit, Failure};
+use crate::cli::{Exit, Failure, learn};
 use crate::config::File;
+use crate::learn::Learning;
 use crate::ledger::Ledger;
 use crate::next_hop::NextHop;
 use crate::pixel::Rules;
@@ -30,6 +31,7 @@ pub(super) struct Stores {
     pub(super) ledger: Arc<Ledger>,
     pub(super) register: Arc<Register>,
     pub(super) keys: Arc<Keys>,
+    pub(super) learning: Option<Arc<Learning>>,
     pub(super) memory: Memory,
     pub(super) counters: Arc<Counters>,
     pub(super) sessions: Arc<SessionCounters>,
@@ -44,11 +46,23 @@ pub(super) fn register(file: &File) -> Result<(Arc<Keys>, Arc<Register>), Failur
     Ok((keys, Arc::new(register)))
 }
 
+/// What is learned over many messages.
+pub(super) fn learning(file: &File) -> Result<Option<Arc<Learning>>, Failure> {
+    if !file.learn.enabled {
+        return Ok(None);
+    }
+    let opened = Learning::open(&file.learn, &file.keys.directory);
+    opened
+        .map(|table| Some(Arc::new(table)))
+        .map_err(learn::failure)
+}
+
 /// What surveys and decides.
 pub(super) fn examiner(
     file: &File,
     keys: Arc<Keys>,
     register: Arc<Register>,
+    learning: Option<Arc<Learning>>,
 ) -> Result<Examiner, Failure> {
     let wrong = |error: &dyn std::fmt::Display| Failure::new(Exit::Config, error);
     let rules = Rules::built_in()
@@ -64,6 +78,7 @@ pub(super) fn examiner(
         rules_disabled: file.rules.disabled.clone(),
         register,
         keys,
+        learning,
     })
 }
 
@@ -75,7 +90,12 @@ pub(super) fn shared(
 ) -> Result<Arc<Shared>, Failure> {
     let relay = Relay {
         name: file.server.name.clone(),
-        examiner: examiner(file, Arc::clone(&stores.keys), Arc::clone(&stores.register))?,
+        examiner: examiner(
+            file,
+            Arc::clone(&stores.keys),
+            Arc::clone(&stores.register),
+            stores.learning.clone(),
+        )?,
         next_hop,
         spool: Arc::clone(&stores.spool),
         ledger: Arc::clone(&stores.ledger),

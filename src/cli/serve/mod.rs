@@ -22,9 +22,11 @@ use self::watched::Watched;
 use super::{Exit, Failure, log};
 use crate::admin::Admin;
 use crate::config::{Config, File, load};
+use crate::learn::Learning;
 use crate::ledger::{Ledger, LedgerError, StartFacts, StreamShadow};
 use crate::relay::Relay;
 use crate::relay::examine::{Examiner, today};
+use crate::relay::recall::day;
 use crate::server::Handed;
 use crate::session::memory::Memory;
 use crate::spool::{Spool, SpoolError};
@@ -68,11 +70,13 @@ fn open(file: &File) -> Result<Stores, Failure> {
     let spool = Spool::open(&file.spool).map_err(spool_failure)?;
     let ledger = Ledger::open(&file.ledger, &start_facts(file)).map_err(ledger_failure)?;
     let (keys, register) = build::register(file)?;
+    let learning = build::learning(file)?;
     Ok(Stores {
         spool,
         ledger,
         register,
         keys,
+        learning,
         memory: Memory::new(file.limits.memory_octets),
         counters: Arc::default(),
         sessions: Arc::default(),
@@ -109,6 +113,7 @@ async fn serve(config: Config, seen: Times, handed: Handed) -> Result<(), Failur
         tokio::spawn(observe(admin, watched)),
         tokio::spawn(reach(live.clone())),
         tokio::spawn(tend(live.clone())),
+        tokio::spawn(remember(live.clone(), file.learn.snapshot_seconds)),
         tokio::spawn(notify::keep_alive()),
         tokio::spawn(
             Reload {
@@ -143,14 +148,20 @@ async fn serve(config: Config, seen: Times, handed: Handed) -> Result<(), Failur
     for task in beside {
         task.abort();
     }
-    if timeout(LAST_HEADS, &mut heads).await.is_err() {
+    leave(&live, &mut heads).await;
+    Ok(())
+}
+
+/// What is still done when nothing goes on any more: mail does not depend on it.
+async fn leave(relays: &watch::Receiver<Arc<Relay>>, heads: &mut tokio::task::JoinHandle<()>) {
+    write_learned(relays).await;
+    if timeout(LAST_HEADS, heads).await.is_err() {
         tracing::warn!("the heads of the register were not published once more");
     }
-    let next_hop = Arc::clone(&live.borrow().next_hop);
+    let next_hop = Arc::clone(&relays.borrow().next_hop);
     if timeout(FAREWELLS, next_hop.close()).await.is_err() {
         tracing::debug!("not every connection got its QUIT");
     }
-    Ok(())
 }
 
 async fn observe(admin: Option<Admin>, watched: Arc<Watched>) {
@@ -194,6 +205,26 @@ async fn reach(mut relays: watch::Receiver<Arc<Relay>>) {
     }
 }
 
+/// Writes down what was learned, now and then.
+async fn remember(relays: watch::Receiver<Arc<Relay>>, seconds: u32) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(u64::from(seconds))).await;
+        write_learned(&relays).await;
+    }
+}
+
+/// What cannot be written is only lost for the next start; it is tried again.
+async fn write_learned(relays: &watch::Receiver<Arc<Relay>>) {
+    let learning = relays.borrow().examiner.learning.clone();
+    let Some(learning) = learning else {
+        return;
+    };
+    let written = tokio::task::spawn_blocking(move || learning.write(day(Timestamp::now()))).await;
+    if let Ok(Err(error)) = written {
+        tracing::error!(%error, "what was learned could not be written down");
+    }
+}
+
 /// Ends idle connections of whichever next hop is in force.
 async fn tend(mut relays: watch::Receiver<Arc<Relay>>) {
     loop {
@@ -205,10 +236,10 @@ async fn tend(mut relays: watch::Receiver<Arc<Relay>>) {
     }
 }
 
-/// What surveys and decides, for a command that sends nothing.
-pub(super) fn examiner(file: &File) -> Result<Examiner, Failure> {
+/// What surveys and decides, for a command that sends nothing and teaches nothing; `learning` is what it goes by.
+pub(super) fn examiner(file: &File, learning: Option<Arc<Learning>>) -> Result<Examiner, Failure> {
     let (keys, register) = build::register(file)?;
-    build::examiner(file, keys, register)
+    build::examiner(file, keys, register, learning)
 }
 
 /// What the operator has switched on, for the `start` line.

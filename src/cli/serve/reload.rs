@@ -188,6 +188,7 @@ fn only_at_start(old: &File, new: &File) -> Vec<&'static str> {
         ("[ledger]", old.ledger != new.ledger),
         ("[consent]", old.consent != new.consent),
         ("[keys]", old.keys != new.keys),
+        ("[learn]", old.learn != new.learn),
         ("[log]", old.log != new.log),
         ("[admin]", old.admin != new.admin),
         (

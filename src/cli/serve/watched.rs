@@ -10,6 +10,7 @@ use super::build::Stores;
 use super::reload::Reloads;
 use crate::admin::{Number, Source};
 use crate::consent::{Action, Reason};
+use crate::learn::Figures;
 use crate::relay::counters::{Counters, Tally};
 use crate::relay::settings::{Enforcement, WhenDown};
 use crate::relay::survey::Uninspectable;
@@ -29,6 +30,12 @@ impl Source for Watched {
         numbers.extend(self.of_the_way_out());
         numbers.extend(self.of_clients());
         numbers.extend(self.of_the_process());
+        numbers.extend(
+            self.stores
+                .learning
+                .iter()
+                .flat_map(|table| learned(table.size())),
+        );
         numbers
     }
 
@@ -48,6 +55,22 @@ impl Source for Watched {
         }
         wrong
     }
+}
+
+fn learned(size: Figures) -> [Number; 3] {
+    let (slots, octets) = (
+        "Slots of which something is known",
+        "Octets of what was learned",
+    );
+    [
+        Number::gauge("learn_slots", slots, size.slots),
+        Number::gauge("learn_octets", octets, size.octets),
+        Number::counter(
+            "learn_observations",
+            "Messages learned from",
+            size.observations,
+        ),
+    ]
 }
 
 /// A family of counters with one label, what it helps to know, the label, and the words that are shown before anything counted.

@@ -67,6 +67,7 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
         },
         register: Arc::new(register),
         keys,
+        learning: None,
     };
     Place {
         examiner,
@@ -147,6 +148,7 @@ fn recorded(
         lawbook: PLACE.examiner.lawbook.clone(),
         register: Arc::clone(&PLACE.examiner.register),
         keys: Arc::clone(&PLACE.examiner.keys),
+        learning: None,
     };
     let case = Case {
         message,
@@ -155,6 +157,7 @@ fn recorded(
         reverse_path: "news@shop.example",
         forward_paths: PEOPLE.to_vec(),
         received: None,
+        answers: Default::default(),
         today: jiff::civil::date(2026, 11, 22),
         ledger: true,
         hold_over: false,

@@ -49,6 +49,7 @@ fn made_by(
         reverse_path: "news@shop.example",
         forward_paths: vec!["reader@example.net"],
         received: Some(b"Received: by relay.example\r\n".to_vec()),
+        answers: Default::default(),
         today: jiff::civil::date(2026, 11, 22),
         ledger: true,
         hold_over: false,
