@@ -117,7 +117,7 @@ fn sends() -> Vec<(usize, Vec<String>)> {
             .collect();
         person += people;
         sends.push((n, to.clone()));
-        if mixed(n * 13) % 5 == 0 {
+        if mixed(n * 13).is_multiple_of(5) {
             sends.push((n, to));
         }
     }
