@@ -140,6 +140,7 @@ fn spot(range: Range<usize>, limit: usize) -> Spot {
         range,
         place: Place::Body,
         limit,
+        end: None,
     }
 }
 
