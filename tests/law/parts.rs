@@ -88,7 +88,7 @@ fn s14_on_marketing_a_part_that_nobody_sees_into_is_refused() {
     let press = Press::start(&format!("{FRANCE}{}", stream("marketing", &own(&[A]))));
     let unread = String::from_utf8(nested()).unwrap().replace(
         "Content-Type: text/x-amp-html\r\n",
-        "Content-Type: text/x-amp-html\r\nContent-Transfer-Encoding: x-press\r\n",
+        "Content-Type: text/x-amp-html\r\nContent-Transfer-Encoding: x-uuencode\r\n",
     );
     let told = press.deliver(&[OTTO], unread.as_bytes());
     assert!(told.reply.starts_with("550 5.6.0 "), "{}", told.reply);
