@@ -129,6 +129,17 @@ pub(super) fn declarations(
         None if PADDINGS.contains(&property) => &["padding"],
         None => return Vec::new(),
     };
+    if let ([name], Some(value)) = (names, &single) {
+        // One token for one property, as almost always: what it says is known.
+        let value = reduced(name, value.clone(), "");
+        let declaration = value.map(|value| Declaration {
+            name,
+            value,
+            important,
+            always,
+        });
+        return declaration.into_iter().collect();
+    }
     let text = bare(text);
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     let count = words.len();
