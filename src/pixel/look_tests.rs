@@ -89,83 +89,89 @@ fn an_image_that_hides_itself() {
     }
 }
 
+/// Styles of its own.
+const VISIBLE: &[&str] = &[
+    "",
+    "display:block",
+    "display:none;display:inline",
+    "mso-hide:all",
+    "font-size:0;line-height:0",
+    "visibility:visible",
+    "opacity:.02",
+    "opacity:1",
+    "left:-9999px",
+    "position:static;left:-9999px",
+    "position:absolute;left:-90px",
+    "position:absolute;right:-9999px",
+    "clip:rect(0,0,0,0)",
+    "position:absolute;clip:rect(0,9px,9px,0)",
+    "clip-path:inset(10%)",
+    "transform:scale(.5)",
+    "opacity:0;animation:fade 1s forwards",
+    "overflow:hidden;text-indent:-9999px",
+    "width:0.5px;height:9px",
+    "display:contents",
+];
+
+/// Rules, and an image that they may show.
+const REVEALED: &[(&str, &str)] = &[
+    // Mobile-only pictures.
+    (
+        "@media (max-width:480px){.m{display:block!important}}",
+        "<img class=m style='display:none' src=%%>",
+    ),
+    (
+        ".m{display:none}@media (max-width:480px){.m{display:block}}",
+        "<img class=m src=%%>",
+    ),
+    (
+        "@media (min-width:481px){.m{display:none}}",
+        "<img class=m src=%%>",
+    ),
+    (".m{max-height:0}", "<img class=m src=%%>"),
+    ("@media x{.m{width:100%}}", "<img class=m width=0 src=%%>"),
+    (
+        ".a:hover .m{visibility:visible!important}",
+        "<p class=a><img class=m style='visibility:hidden' src=%%>",
+    ),
+    ("*{opacity:1!important}", "<img style='opacity:0' src=%%>"),
+    (
+        ".m{opacity:0;transition:opacity 1s}.m:hover{opacity:1}",
+        "<img class=m src=%%>",
+    ),
+    (
+        ".m{animation:a 1s}@keyframes a{to{opacity:1}}",
+        "<img class=m style='opacity:0' src=%%>",
+    ),
+    (".m:not(.n){display:none}", "<img class=m src=%%>"),
+    (
+        ".a .m{display:none}",
+        "<div class=a><img class=m src=%%></div>",
+    ),
+    (".n .o{.m{display:none}}", "<img class=m src=%%>"),
+    (".m{@media x{display:none}}", "<img class=m src=%%>"),
+    (
+        ".m{all:revert!important}",
+        "<img class=m style='display:none' src=%%>",
+    ),
+    (".m{display:inline}", "<img hidden class=m src=%%>"),
+    (
+        ".m{display:none}",
+        "<img class=m style='display:block' src=%%>",
+    ),
+    (".o{display:none}", "<img class=m src=%%>"),
+];
+
 #[test]
 fn an_image_that_somebody_may_see() {
-    for style in [
-        "",
-        "display:block",
-        "display:none;display:inline",
-        "mso-hide:all",
-        "font-size:0;line-height:0",
-        "visibility:visible",
-        "opacity:.02",
-        "opacity:1",
-        "left:-9999px",
-        "position:static;left:-9999px",
-        "position:absolute;left:-90px",
-        "position:absolute;right:-9999px",
-        "clip:rect(0,0,0,0)",
-        "position:absolute;clip:rect(0,9px,9px,0)",
-        "clip-path:inset(10%)",
-        "transform:scale(.5)",
-        "opacity:0;animation:fade 1s forwards",
-        "overflow:hidden;text-indent:-9999px",
-        "width:0.5px;height:9px",
-        "display:contents",
-    ] {
+    for style in VISIBLE {
         assert_eq!(
             hidden(&format!("<img src=%% style='{style}'>")),
             None,
             "{style}"
         );
     }
-    for (rules, image) in [
-        // Mobile-only pictures.
-        (
-            "@media (max-width:480px){.m{display:block!important}}",
-            "<img class=m style='display:none' src=%%>",
-        ),
-        (
-            ".m{display:none}@media (max-width:480px){.m{display:block}}",
-            "<img class=m src=%%>",
-        ),
-        (
-            "@media (min-width:481px){.m{display:none}}",
-            "<img class=m src=%%>",
-        ),
-        (".m{max-height:0}", "<img class=m src=%%>"),
-        ("@media x{.m{width:100%}}", "<img class=m width=0 src=%%>"),
-        (
-            ".a:hover .m{visibility:visible!important}",
-            "<p class=a><img class=m style='visibility:hidden' src=%%>",
-        ),
-        ("*{opacity:1!important}", "<img style='opacity:0' src=%%>"),
-        (
-            ".m{opacity:0;transition:opacity 1s}.m:hover{opacity:1}",
-            "<img class=m src=%%>",
-        ),
-        (
-            ".m{animation:a 1s}@keyframes a{to{opacity:1}}",
-            "<img class=m style='opacity:0' src=%%>",
-        ),
-        (".m:not(.n){display:none}", "<img class=m src=%%>"),
-        (
-            ".a .m{display:none}",
-            "<div class=a><img class=m src=%%></div>",
-        ),
-        (".n .o{.m{display:none}}", "<img class=m src=%%>"),
-        (".m{@media x{display:none}}", "<img class=m src=%%>"),
-        (
-            ".m{all:revert!important}",
-            "<img class=m style='display:none' src=%%>",
-        ),
-        (".m{display:inline}", "<img hidden class=m src=%%>"),
-        (
-            ".m{display:none}",
-            "<img class=m style='display:block' src=%%>",
-        ),
-        (".o{display:none}", "<img class=m src=%%>"),
-    ] {
+    for (rules, image) in REVEALED {
         let html = format!("<style>{rules}</style>{image}");
         assert_eq!(hidden(&html), None, "{html}");
     }

@@ -68,7 +68,7 @@ pub(super) fn all(token: &str) -> Vec<Decoded> {
 }
 
 fn hex(token: &str) -> Option<Vec<u8>> {
-    if token.len() % 2 != 0 {
+    if !token.len().is_multiple_of(2) {
         return None;
     }
     let digit = |octet: &u8| char::from(*octet).to_digit(16);
