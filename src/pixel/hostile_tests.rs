@@ -376,6 +376,16 @@ fn hostile_documents_take_linear_time() {
 }
 
 #[test]
+fn cutting_an_image_must_not_make_another_one_the_image_of_a_picture() {
+    let open = "https://mandrillapp.com/track/open.php?u=1&amp;id=2";
+    let html = format!(
+        "<picture><source srcset='//t.example/o?u=9 2x'><img style=\"display:none\" src=\"{open}\"><img src=\"{open}\" width=1 height=1>"
+    );
+    assert_eq!(look(&html).findings[0].treatment, Treatment::BlankImage);
+    strip_all(html.as_bytes());
+}
+
+#[test]
 fn cutting_an_image_must_not_change_how_the_rest_is_parsed() {
     // An image tag ends `svg`; without it `xmp` would be an svg element and what follows no text.
     let open = "https://mandrillapp.com/track/open.php?u=1&amp;id=2";

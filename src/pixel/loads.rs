@@ -253,7 +253,9 @@ impl Surveyor<'_> {
 
     /// What hides the element of a tag from outside; what it hides itself is noted for those inside.
     fn cover(&mut self, tag: &Tag, spot: &Spot) -> Cover {
-        let cover = self.covers.come_to(spot.range.start, &tag.name);
+        // Tables that only Word sees close nothing for anybody else.
+        let closes = spot.place != Place::Conditional;
+        let cover = self.covers.come_to(spot.range.start, &tag.name, closes);
         if let Some(end) = &spot.end {
             let (left, hiding) = of_container(self.html, tag, &self.survey.sheet, cover);
             self.covers.open(&tag.name, end.start, left, hiding);

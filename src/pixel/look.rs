@@ -141,7 +141,9 @@ impl<'s> Looker<'s> {
     /// Whether the element truly has no box: its own style says so and no rule could say otherwise. Where an image tag
     /// changes how the rest is parsed (it ends `svg`, it rules `frameset` out) it must stay in any case.
     pub(super) fn has_no_box(self, load: &Load, own: Option<&OwnBox>) -> bool {
+        // Without the image of a picture the next one would be it.
         !self.survey.other_rules
+            && !load.in_picture
             && own.is_some_and(|own| own.display_none.is_some())
             && self
                 .with_element(load, |element| {

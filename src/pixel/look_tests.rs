@@ -241,6 +241,10 @@ fn what_stands_around_hides_it() {
             "display_none",
         ),
         (
+            "<div hidden><!--[if mso]><table><tr><td><![endif]--><img src=%%><!--[if mso]></table><![endif]--></div>",
+            "display_none",
+        ),
+        (
             "<div hidden><noscript><img src=%%></noscript></div>",
             "display_none",
         ),

@@ -112,7 +112,7 @@ pub(super) fn treat(subject: &Subject<'_>) -> (Treatment, Vec<Edit>) {
     match subject.load.vector {
         Vector::StyleAttribute | Vector::StyleElement | Vector::SvgReference => css(subject),
         Vector::Background => (Treatment::CutBackground, subject.cut_sources()),
-        vector if goes_whole(vector, amp) && subject.alone => {
+        vector if goes_whole(vector, amp) && subject.alone && !subject.load.in_picture => {
             (Treatment::CutElement, subject.cut_tags())
         }
         Vector::Img | Vector::InputImage if word || amp => {

@@ -316,6 +316,11 @@ fn findings_of_one_tag_are_stripped_apart() {
 /// What loads, by which vector it is named, what is left of it.
 const VECTORS: &[(&str, &str, &str)] = &[
     (
+        "<object><param name=Movie value=\"%%\"></object>",
+        "object",
+        "<object><param name=Movie value=\"about:blank\"></object>",
+    ),
+    (
         "<iframe src=\"%%\" width=9></iframe>",
         "iframe",
         "<iframe src=\"about:blank\" width=9></iframe>",

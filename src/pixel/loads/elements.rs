@@ -85,6 +85,7 @@ pub(super) fn sources(
         "bgsound" => one(Vector::Bgsound, SRC),
         "embed" => one(Vector::Embed, SRC),
         "object" => one(Vector::Object, &[("data", Form::Url)]),
+        "param" if is_source(attribute("name")) => one(Vector::Object, &[("value", Form::Url)]),
         "iframe" => vec![
             (Vector::Iframe, SRC),
             (Vector::Srcdoc, &[("srcdoc", Form::Document)]),
@@ -142,6 +143,12 @@ fn amp_element(name: &str) -> Vector {
 
 fn is_image(kind: Option<String>) -> bool {
     kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("image"))
+}
+
+/// What players in an `<object>` call their source.
+fn is_source(name: Option<String>) -> bool {
+    let name = name.unwrap_or_default().trim().to_ascii_lowercase();
+    ["src", "movie", "url", "filename", "data"].contains(&name.as_str())
 }
 
 fn is_refresh(kind: Option<String>) -> bool {

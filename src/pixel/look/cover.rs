@@ -67,12 +67,15 @@ struct Opened {
 pub(in crate::pixel) struct Covers(Vec<Opened>);
 
 impl Covers {
-    /// Comes to the tag at `start`: what has ended by then is not around it. Returns what hides it.
-    pub(in crate::pixel) fn come_to(&mut self, start: usize, name: &str) -> Cover {
+    /// Comes to the tag at `start`: what has ended by then is not around it, nor what this tag `closes` for a browser, if it does.
+    /// Returns what hides it.
+    pub(in crate::pixel) fn come_to(&mut self, start: usize, name: &str, closes: bool) -> Cover {
         while self.0.last().is_some_and(|opened| opened.end <= start) {
             self.0.pop();
         }
-        self.break_up(name);
+        if closes {
+            self.break_up(name);
+        }
         let kind = Kind::of(name);
         let Some(around) = self.0.last() else {
             return Cover::default();
@@ -173,7 +176,7 @@ mod tests {
         let mut last = Cover::default();
         for (number, tag) in tags.iter().enumerate() {
             let name = tag.trim_end_matches('*');
-            last = covers.come_to(number, name);
+            last = covers.come_to(number, name, true);
             let hiding = if name == *tag {
                 Hiding::default()
             } else {
@@ -231,10 +234,10 @@ mod tests {
     #[test]
     fn readings_that_lie_across_one_another_hide_nothing() {
         let mut covers = Covers::default();
-        let first = covers.come_to(0, "div");
+        let first = covers.come_to(0, "div", true);
         covers.open("div", 10, first, Hiding::default());
-        let second = covers.come_to(5, "div");
+        let second = covers.come_to(5, "div", true);
         covers.open("div", 20, second, gone());
-        assert_eq!(covers.come_to(6, "img"), Cover::default());
+        assert_eq!(covers.come_to(6, "img", true), Cover::default());
     }
 }
