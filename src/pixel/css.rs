@@ -3,8 +3,12 @@
 //!
 //! It knows neither elements nor vendors. Blocks nested deeper than [`DEPTH_MAX`] are an error, never skipped.
 
+mod declarations;
+
 use std::ops::Range;
 
+pub(super) use self::declarations::{AWAY, AWAY_PX, Declaration, NOTHING, Value};
+use self::declarations::{absolute, declarations};
 use cssparser::{Parser, ParserInput, Token};
 
 /// Blocks and functions inside one another. Real mail stays under ten; the limit keeps the recursion off the stack's end.
@@ -21,6 +25,8 @@ pub(super) enum Role {
     Import,
     /// The whole of a `background` or `background-image` layer: `none` is as good.
     Background,
+    /// A font, a pointer, something in an SVG: where it leads nowhere the next choice is taken, or none.
+    Reference,
     /// Anywhere else: only another image is surely valid there.
     Image,
 }
@@ -34,30 +40,6 @@ pub(super) struct UrlToken {
     pub(super) url: String,
     /// What it is for.
     pub(super) role: Role,
-}
-
-/// The value of a declaration, where it is one token; all else is [`Value::Other`].
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
-    /// A length in CSS pixels.
-    Pixels(f32),
-    /// A number without a unit that is not zero: a length in quirks mode, invalid otherwise.
-    Unitless(f32),
-    /// An identifier, lower case.
-    Keyword(String),
-    /// A percentage, a relative length, a function, several tokens.
-    Other,
-}
-
-/// One declaration that may set the size or the visibility of a box.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Declaration {
-    /// Lower-case name, `inline-size` and the like under their horizontal names.
-    pub(super) name: &'static str,
-    /// Its value.
-    pub(super) value: Value,
-    /// `!important`.
-    pub(super) important: bool,
 }
 
 /// A rule with what it says about size.
@@ -78,26 +60,6 @@ pub(super) struct Css {
     pub(super) rules: Vec<Rule>,
 }
 
-/// The properties by which a box can grow or appear, each under the name we know it by.
-const PROPERTIES: [(&str, &str); 16] = [
-    ("width", "width"),
-    ("height", "height"),
-    ("min-width", "min-width"),
-    ("min-height", "min-height"),
-    ("max-width", "max-width"),
-    ("max-height", "max-height"),
-    ("inline-size", "width"),
-    ("block-size", "height"),
-    ("min-inline-size", "min-width"),
-    ("min-block-size", "min-height"),
-    ("max-inline-size", "max-width"),
-    ("max-block-size", "max-height"),
-    ("display", "display"),
-    ("transform", "transform"),
-    ("zoom", "transform"),
-    ("scale", "transform"),
-];
-
 /// Reads a `<style>` element's text.
 pub(super) fn sheet(text: &str) -> Result<Css, TooMuch> {
     read(text, None)
@@ -108,17 +70,34 @@ pub(super) fn attribute(text: &str) -> Result<Css, TooMuch> {
     read(text, Some(String::new()))
 }
 
+/// Reads an SVG presentation attribute's text: a value without its property.
+pub(super) fn reference(text: &str) -> Result<Css, TooMuch> {
+    let statement = Statement {
+        name: Some("filter".to_owned()),
+        colon: Some(0),
+        ..Statement::default()
+    };
+    read_from(text, Some(String::new()), statement)
+}
+
 fn read(text: &str, selectors: Option<String>) -> Result<Css, TooMuch> {
+    read_from(text, selectors, Statement::default())
+}
+
+fn read_from(text: &str, selectors: Option<String>, statement: Statement) -> Result<Css, TooMuch> {
     let mut input = ParserInput::new(text);
     let mut parser = Parser::new(&mut input);
     let mut walker = Walker {
         text,
         css: Css::default(),
         too_deep: false,
+        conditions: 0,
+        rules: 0,
     };
     let mut declarations = Vec::new();
     let inside = selectors.is_some();
-    walker.statements(&mut parser, inside.then_some(&mut declarations), DEPTH_MAX);
+    let declared = inside.then_some(&mut declarations);
+    walker.statements(&mut parser, statement, declared, DEPTH_MAX);
     if walker.too_deep {
         return Err(TooMuch);
     }
@@ -127,6 +106,12 @@ fn read(text: &str, selectors: Option<String>) -> Result<Css, TooMuch> {
 }
 
 impl Css {
+    /// What a style attribute declares of its own element.
+    pub(super) fn own(&self) -> &[Declaration] {
+        let own = self.rules.iter().find(|rule| rule.selectors.is_empty());
+        own.map_or(&[], |rule| rule.declarations.as_slice())
+    }
+
     fn keep(&mut self, selectors: Option<String>, declarations: Vec<Declaration>) {
         if let Some(selectors) = selectors
             && !declarations.is_empty()
@@ -143,6 +128,10 @@ struct Walker<'t> {
     text: &'t str,
     css: Css,
     too_deep: bool,
+    /// At-rules around what is read.
+    conditions: usize,
+    /// Rules around it.
+    rules: usize,
 }
 
 /// What has been read of the current statement.
@@ -153,7 +142,8 @@ struct Statement {
     at: Option<String>,
     /// Lower-case first identifier.
     name: Option<String>,
-    colon: bool,
+    /// Where the octet after the colon stands.
+    colon: Option<usize>,
     value: Option<Value>,
     bang: bool,
     important: bool,
@@ -173,8 +163,31 @@ impl Statement {
         }
         match self.name.as_deref() {
             Some("background" | "background-image") if !nested => Role::Background,
+            // `src` is the property of a font alone.
+            Some(
+                "src" | "cursor" | "filter" | "-webkit-filter" | "backdrop-filter" | "clip-path"
+                | "-webkit-clip-path" | "fill" | "stroke" | "marker" | "marker-start"
+                | "marker-mid" | "marker-end" | "offset-path",
+            ) => Role::Reference,
             _ => Role::Image,
         }
+    }
+
+    /// Names something without loading it.
+    fn loads_nothing(&self) -> bool {
+        let at = self.at.as_deref();
+        at.is_some_and(|at| at == "namespace" || at.ends_with("document"))
+    }
+
+    /// A string in a custom property that may become a URL by way of `var()`.
+    fn may_become_url(&self, text: &str) -> bool {
+        let custom = self.name.as_deref();
+        let text = text.trim_start();
+        custom.is_some_and(|name| name.starts_with("--"))
+            && ["http:", "https:", "//"].iter().any(|start| {
+                text.get(..start.len())
+                    .is_some_and(|found| found.eq_ignore_ascii_case(start))
+            })
     }
 
     fn value_token(&mut self, value: Value) {
@@ -184,29 +197,34 @@ impl Statement {
         });
     }
 
-    fn declaration(self) -> Option<Declaration> {
-        let name = self.name?;
-        let known = PROPERTIES.iter().find(|(known, _)| *known == name)?.1;
-        if self.at.is_some() || !self.colon {
-            return None;
+    /// What it declares, where it ends at `end`.
+    fn declarations(self, text: &str, end: usize, always: bool) -> Vec<Declaration> {
+        let (Some(name), None, Some(start)) = (&self.name, &self.at, self.colon) else {
+            return Vec::new();
+        };
+        if self.value.is_none() {
+            return Vec::new();
         }
-        Some(Declaration {
-            name: known,
-            value: self.value?,
-            important: self.important,
-        })
+        let text = text.get(start..end).unwrap_or_default();
+        let single = self.value.filter(|value| *value != Value::Other);
+        declarations(name, single, text, self.important, always)
     }
 }
 
 impl Walker<'_> {
+    /// Whether what is declared here holds wherever the rule matches.
+    fn always(&self) -> bool {
+        self.conditions == 0 && self.rules <= 1
+    }
+
     /// Reads declarations and rules until the end of the block. `declarations` is where the ones of this block go.
     fn statements(
         &mut self,
         parser: &mut Parser<'_, '_>,
+        mut statement: Statement,
         mut declarations: Option<&mut Vec<Declaration>>,
         depth: usize,
     ) {
-        let mut statement = Statement::starting_at(parser.position().byte_index());
         loop {
             let start = parser.position().byte_index();
             let Ok(token) = parser.next_including_whitespace_and_comments().cloned() else {
@@ -219,7 +237,7 @@ impl Walker<'_> {
                         Statement::starting_at(parser.position().byte_index()),
                     );
                     if let Some(declarations) = declarations.as_deref_mut() {
-                        declarations.extend(done.declaration());
+                        declarations.extend(done.declarations(self.text, start, self.always()));
                     }
                 }
                 Token::CurlyBracketBlock => {
@@ -236,7 +254,8 @@ impl Walker<'_> {
             }
         }
         if let Some(declarations) = declarations {
-            declarations.extend(statement.declaration());
+            let end = parser.position().byte_index();
+            declarations.extend(statement.declarations(self.text, end, self.always()));
         }
     }
 
@@ -254,16 +273,22 @@ impl Walker<'_> {
         };
         if statement.at.is_some() {
             // What stands directly in `@media` inside a rule belongs to that rule.
+            self.conditions = self.conditions.saturating_add(1);
             self.enter(parser, |walker, parser| {
-                walker.statements(parser, outer, depth);
+                let first = Statement::starting_at(parser.position().byte_index());
+                walker.statements(parser, first, outer, depth);
             });
+            self.conditions = self.conditions.saturating_sub(1);
             return;
         }
         let selectors = self.text.get(statement.start..end).unwrap_or_default();
         let mut declarations = Vec::new();
+        self.rules = self.rules.saturating_add(1);
         self.enter(parser, |walker, parser| {
-            walker.statements(parser, Some(&mut declarations), depth);
+            let first = Statement::starting_at(parser.position().byte_index());
+            walker.statements(parser, first, Some(&mut declarations), depth);
         });
+        self.rules = self.rules.saturating_sub(1);
         self.css.keep(Some(selectors.to_owned()), declarations);
     }
 
@@ -285,8 +310,8 @@ impl Walker<'_> {
                 statement.name = Some(name.to_ascii_lowercase());
                 return;
             }
-            Token::Colon if !statement.colon => {
-                statement.colon = true;
+            Token::Colon if statement.colon.is_none() => {
+                statement.colon = Some(parser.position().byte_index());
                 return;
             }
             Token::Delim('!') => {
@@ -318,18 +343,22 @@ impl Walker<'_> {
         nested: bool,
     ) {
         let end = parser.position().byte_index();
+        if statement.loads_nothing() {
+            return;
+        }
         match token {
             Token::UnquotedUrl(url) => self.found(start..end, url, statement.role(nested)),
             Token::QuotedString(url) if nested || statement.at.as_deref() == Some("import") => {
                 self.found(start..end, url, statement.role(true));
             }
+            Token::QuotedString(text) if statement.may_become_url(text) => {
+                self.found(start..end, text, Role::Image);
+            }
             Token::Function(name) if is_url_function(name) => {
                 self.url_function(parser, statement, start, nested);
             }
             Token::Function(name) => {
-                // A string is a URL inside image-set() alone; elsewhere it is text.
-                let images = name.to_ascii_lowercase().ends_with("image-set");
-                self.nested(parser, statement, depth, images);
+                self.nested(parser, statement, depth, takes_strings(name));
             }
             Token::ParenthesisBlock | Token::SquareBracketBlock | Token::CurlyBracketBlock => {
                 self.nested(parser, statement, depth, false);
@@ -355,10 +384,14 @@ impl Walker<'_> {
                 let Ok(token) = parser.next_including_whitespace_and_comments().cloned() else {
                     return;
                 };
-                if matches!(token, Token::QuotedString(_)) && !strings {
-                    continue;
+                match &token {
+                    Token::QuotedString(text) if !strings && !statement.may_become_url(text) => {}
+                    // Its second argument stands where it stands.
+                    Token::Function(name) if strings && name.eq_ignore_ascii_case("var") => {
+                        walker.nested(parser, statement, depth, true);
+                    }
+                    token => walker.urls(parser, statement, token, start, depth, true),
                 }
-                walker.urls(parser, statement, &token, start, depth, true);
             }
         });
     }
@@ -416,20 +449,20 @@ fn is_url_function(name: &str) -> bool {
     name.eq_ignore_ascii_case("url") || name.eq_ignore_ascii_case("src")
 }
 
+/// Whether a string in a function is a URL: in lists of images, and in an old filter of Internet Explorer, which Outlook
+/// read, too. Elsewhere it is text.
+fn takes_strings(function: &str) -> bool {
+    let function = function.to_ascii_lowercase();
+    function.ends_with("image-set") || function == "image" || function.ends_with("alphaimageloader")
+}
+
 /// A length in pixels where the unit is absolute.
 fn length(value: f32, unit: &str) -> Value {
-    let factor = match unit.to_ascii_lowercase().as_str() {
-        "px" => 1.0,
-        "pt" => 96.0 / 72.0,
-        "pc" => 16.0,
-        "in" => 96.0,
-        "cm" => 96.0 / 2.54,
-        "mm" => 96.0 / 25.4,
-        "q" => 96.0 / 101.6,
-        _ if value == 0.0 => 0.0,
-        _ => return Value::Other,
-    };
-    Value::Pixels(value * factor)
+    match absolute(&unit.to_ascii_lowercase()) {
+        Some(factor) => Value::Pixels(value * factor),
+        None if value == 0.0 => Value::Pixels(0.0),
+        None => Value::Other,
+    }
 }
 
 #[cfg(test)]

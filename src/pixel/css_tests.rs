@@ -74,7 +74,7 @@ const WRITTEN: &[(&str, (&str, &str, Role))] = &[
     ),
     (
         "@font-face{src:url(http://h/x)}",
-        one("url(http://h/x)", "http://h/x", Role::Image),
+        one("url(http://h/x)", "http://h/x", Role::Reference),
     ),
     (
         "<!-- a{background:url(http://h/x)} -->",
@@ -86,7 +86,7 @@ const WRITTEN: &[(&str, (&str, &str, Role))] = &[
     ),
     (
         "a{& b{cursor:url(http://h/x),auto}}",
-        one("url(http://h/x)", "http://h/x", Role::Image),
+        one("url(http://h/x)", "http://h/x", Role::Reference),
     ),
     (
         "a{behavior:src(\"http://h/x\")}",
@@ -183,7 +183,7 @@ fn declarations_of_an_attribute() {
             ("width", Value::Pixels(1.0)),
             ("height", Value::Pixels(0.0)),
             ("max-width", Value::Other),
-            ("transform", Value::Unitless(2.0)),
+            ("zoom", Value::Unitless(2.0)),
             ("width", Value::Pixels(3.0)),
         ]
     );

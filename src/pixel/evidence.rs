@@ -289,6 +289,7 @@ impl<'s> Judge<'s> {
             load,
             tag: self.looker.tag(load),
             requests: &suspect.requests,
+            alone,
             no_box: alone && self.looker.has_no_box(load, load.own.as_ref()),
         };
         let deidentified = match image {

@@ -102,7 +102,7 @@ pub struct Edit {
 /// One load that reports the reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The tag, or the URL token in CSS. All edits lie within.
+    /// The tag, or the URL token in CSS. All edits lie within, but for the end tag of an element that is cut.
     pub span: Range<usize>,
     /// Line of `span.start`, from 1.
     pub line: usize,
@@ -122,6 +122,6 @@ pub struct Finding {
     pub image: Option<IndividualImages>,
     /// What `edits` do, by name.
     pub treatment: Treatment,
-    /// Strip exactly this finding. Empty only where [`Treatment::is_editable`] says so.
+    /// Strip exactly this finding; at least one.
     pub edits: Vec<Edit>,
 }

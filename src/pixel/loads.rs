@@ -1,16 +1,25 @@
-//! Every place in a document from which a client would fetch an image, with the URL as it would be requested and the
+//! Every place in a document from which a client would fetch something, with the URL as it would be requested and the
 //! raw octets that name it.
 //!
+//! Which attributes of which elements load is a table in `elements`, CSS is in `styles`, what a reference leads to in `requests`.
+//!
 //! It passes no judgement and knows no rule. It fails where CSS nests too deep or a limit is reached.
+
+mod elements;
+mod requests;
+mod styles;
 
 use std::collections::HashSet;
 use std::ops::Range;
 
 use encoding_rs::Encoding;
 
-use super::css::{self, Css, Role};
+use self::elements::{Form, Sources, sources};
+use self::requests::{DOCUMENTS_DEPTH_MAX, refresh};
+use super::css::{self, Role};
 use super::link::can_be_followed;
-use super::reading::{Spot, style_texts};
+use super::look::{Cover, Covers, of_container};
+use super::reading::Spot;
 use super::size::OwnBox;
 use super::style::{Name, Sheet};
 use super::tag::{Quote, Tag, is_space};
@@ -56,10 +65,35 @@ pub(super) struct Load {
     pub(super) place: Place,
     /// The tag, by its number in the survey; `None` for `<style>`.
     pub(super) tag: Option<usize>,
+    /// The tag in whose box it is shown, where that is another: the `<img>` of a `<picture>`.
+    pub(super) shown_by: Option<usize>,
+    /// The end tag, where it is known for sure.
+    pub(super) end: Option<Range<usize>>,
+    /// It is the image of a `<picture>` with sources that load: its sides are theirs, too.
+    pub(super) in_picture: bool,
+    /// What stands around it and hides it.
+    pub(super) cover: Cover,
     /// At least one.
     pub(super) requests: Vec<Request>,
     /// The element's box by its own words, where a box is evidence.
     pub(super) own: Option<OwnBox>,
+}
+
+impl Load {
+    fn of_span(span: Range<usize>, vector: Vector, place: Place, requests: Vec<Request>) -> Self {
+        Self {
+            span,
+            vector,
+            place,
+            tag: None,
+            shown_by: None,
+            end: None,
+            in_picture: false,
+            cover: Cover::default(),
+            requests,
+            own: None,
+        }
+    }
 }
 
 /// All that matters of a document.
@@ -81,6 +115,9 @@ pub(super) struct Survey {
     pub(super) other_rules: bool,
 }
 
+/// Where AMP's own scripts come from.
+const AMP_RUNTIME: &str = "cdn.ampproject.org";
+
 /// Places that relative references may be relative to, in one document.
 const BASES_MAX: usize = 8;
 
@@ -93,13 +130,38 @@ pub(super) fn survey(
     spots: &[Spot],
     limits: &Limits,
 ) -> Result<Survey, Uninspectable> {
+    survey_within(
+        html,
+        charset,
+        kind,
+        bases,
+        spots,
+        limits,
+        DOCUMENTS_DEPTH_MAX,
+    )
+}
+
+/// Surveys a document that so many more may lie in.
+fn survey_within(
+    html: &[u8],
+    charset: &'static Encoding,
+    kind: Document,
+    bases: &[String],
+    spots: &[Spot],
+    limits: &Limits,
+    depth: usize,
+) -> Result<Survey, Uninspectable> {
     let mut surveyor = Surveyor {
         html,
         charset,
         kind,
         limits,
+        depth,
         bases: Vec::new(),
         wanted: HashSet::new(),
+        pictures: Vec::new(),
+        picture_end: None,
+        covers: Covers::default(),
         survey: Survey::default(),
     };
     for base in bases {
@@ -123,7 +185,8 @@ pub(super) fn survey(
     surveyor.wanted = surveyor.survey.sheet.names();
     for spot in spots {
         if let Some(tag) = Tag::read(html, spot.range.clone()) {
-            surveyor.tag(tag, spot.place)?;
+            let cover = surveyor.cover(&tag, spot);
+            surveyor.tag(tag, spot, cover)?;
         }
     }
     Ok(surveyor.survey)
@@ -144,10 +207,18 @@ struct Surveyor<'h> {
     charset: &'static Encoding,
     kind: Document,
     limits: &'h Limits,
+    /// How many documents may lie inside one another here.
+    depth: usize,
     /// Every one, since clients differ in which they take: the first, none in a comment, one from the header.
     bases: Vec<String>,
     /// Classes and ids that selectors ask for on other elements.
     wanted: HashSet<Name>,
+    /// Loads, by number, that the next `<img>` shows.
+    pictures: Vec<usize>,
+    /// Where the last `<picture>` ends, as far as it is known.
+    picture_end: Option<usize>,
+    /// What stands around the tag that is looked at.
+    covers: Covers,
     survey: Survey,
 }
 
@@ -180,7 +251,20 @@ impl Surveyor<'_> {
         Ok(())
     }
 
-    fn tag(&mut self, tag: Tag, place: Place) -> Result<(), Uninspectable> {
+    /// What hides the element of a tag from outside; what it hides itself is noted for those inside.
+    fn cover(&mut self, tag: &Tag, spot: &Spot) -> Cover {
+        // Tables that only Word sees close nothing for anybody else.
+        let closes = spot.place != Place::Conditional;
+        let cover = self.covers.come_to(spot.range.start, &tag.name, closes);
+        if let Some(end) = &spot.end {
+            let (left, hiding) = of_container(self.html, tag, &self.survey.sheet, cover);
+            self.covers.open(&tag.name, end.start, left, hiding);
+        }
+        cover
+    }
+
+    fn tag(&mut self, tag: Tag, spot: &Spot, cover: Cover) -> Result<(), Uninspectable> {
+        let place = spot.place;
         self.survey.other_rules |= matches!(tag.name.as_str(), "svg" | "math" | "frameset");
         self.names(&tag);
         self.parts(&tag)?;
@@ -194,17 +278,54 @@ impl Surveyor<'_> {
         }
         let number = self.survey.tags.len();
         let mut loads = Vec::new();
-        loads.extend(self.image(&tag, place)?);
-        loads.extend(self.background(&tag, place)?);
-        self.style_attributes(&tag, place, &mut loads)?;
-        if loads.is_empty() {
+        self.elements(&tag, place, &mut loads)?;
+        self.tag_styles(&tag, place, &mut loads)?;
+        let shows_picture = self.shows_picture(&tag, spot);
+        if shows_picture {
+            self.picture(&tag, number);
+        }
+        if loads.is_empty() && !shows_picture {
             return Ok(());
         }
-        for load in &mut loads {
+        for (offset, load) in loads.iter_mut().enumerate() {
             load.tag = Some(number);
+            load.end.clone_from(&spot.end);
+            load.cover = cover;
+            load.in_picture = shows_picture;
+            if load.vector == Vector::PictureSource {
+                let place = self.survey.loads.len().saturating_add(offset);
+                self.pictures.push(place);
+            }
         }
         self.survey.tags.push(tag);
         self.keep(loads)
+    }
+
+    /// Whether this is the image of a `<picture>` whose sources load.
+    fn shows_picture(&mut self, tag: &Tag, spot: &Spot) -> bool {
+        let ended = self.picture_end.is_some_and(|end| end <= spot.range.start);
+        if ended || tag.name == "picture" {
+            self.pictures.clear();
+            self.picture_end = match tag.name.as_str() {
+                "picture" => spot.end.as_ref().map(|end| end.start),
+                _ => None,
+            };
+        }
+        let first = self.pictures.first();
+        let first = first.and_then(|number| self.survey.loads.get(*number));
+        // What only Word sees in it is not what a browser shows.
+        tag.name == "img" && first.is_some_and(|source| source.place == spot.place)
+    }
+
+    /// The image of a `<picture>`: its box is that of whatever source is chosen (HTML 4.8.1).
+    fn picture(&mut self, tag: &Tag, number: usize) {
+        let own = self.own_box(tag, Vector::Img);
+        for source in std::mem::take(&mut self.pictures) {
+            if let Some(load) = self.survey.loads.get_mut(source) {
+                load.own = own;
+                load.shown_by = Some(number);
+            }
+        }
     }
 
     fn keep(&mut self, loads: Vec<Load>) -> Result<(), Uninspectable> {
@@ -262,212 +383,100 @@ impl Surveyor<'_> {
         Ok(())
     }
 
-    fn image(&self, tag: &Tag, place: Place) -> Result<Option<Load>, Uninspectable> {
-        let Some(vector) = self.vector(tag) else {
-            return Ok(None);
-        };
-        let mut requests = self.requests(tag, "src")?;
-        if matches!(vector, Vector::Img | Vector::AmpImg | Vector::AmpAnim) {
-            requests.extend(self.srcset_requests(tag)?);
-        }
-        Ok((!requests.is_empty()).then(|| Load {
-            span: tag.range.clone(),
-            vector,
-            place,
-            tag: None,
-            requests,
-            own: self.own_box(tag, vector),
-        }))
-    }
-
-    fn vector(&self, tag: &Tag) -> Option<Vector> {
-        let amp = self.kind == Document::Amp;
-        Some(match tag.name.as_str() {
-            "img" | "image" => Vector::Img,
-            "input" => {
-                let kind = self.first(tag, "type")?;
-                kind.trim()
-                    .eq_ignore_ascii_case("image")
-                    .then_some(Vector::InputImage)?
-            }
-            "v:image" => Vector::VmlImage,
-            "v:fill" => Vector::VmlFill,
-            "v:imagedata" => Vector::VmlImagedata,
-            "amp-img" if amp => Vector::AmpImg,
-            "amp-anim" if amp => Vector::AmpAnim,
-            "amp-pixel" if amp => Vector::AmpPixel,
-            _ => return None,
-        })
-    }
-
-    /// All copies of an attribute that hold one URL.
-    fn requests(&self, tag: &Tag, name: &str) -> Result<Vec<Request>, Uninspectable> {
-        let mut requests = Vec::new();
-        for (number, attribute) in tag.attributes.iter().enumerate() {
-            let named = self
-                .html
-                .get(attribute.name.clone())
-                .is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()));
-            if !named || attribute.quote == Quote::Absent {
-                continue;
-            }
-            let text = self.value(attribute.value.clone());
-            requests.extend(self.request(text.as_str(), Site::Attribute(number))?);
-        }
-        Ok(requests)
-    }
-
-    fn srcset_requests(&self, tag: &Tag) -> Result<Vec<Request>, Uninspectable> {
-        let mut requests = Vec::new();
-        for (number, attribute) in tag.attributes.iter().enumerate() {
-            let named = self
-                .html
-                .get(attribute.name.clone())
-                .is_some_and(|found| found.eq_ignore_ascii_case(b"srcset"));
-            if named {
-                let text = self.value(attribute.value.clone());
-                for candidate in srcset(text.as_str()) {
-                    requests.extend(self.request(&candidate, Site::Attribute(number))?);
-                }
-            }
-        }
-        Ok(requests)
-    }
-
-    /// What a reference would request: one place, or one for each base that some client resolves it by.
-    fn request(&self, reference: &str, site: Site) -> Result<Vec<Request>, Uninspectable> {
-        let written = clean(reference);
-        if written.len() > self.limits.url_octets && !is_data(&written) {
-            return Err(Uninspectable::TokenLimit);
-        }
-        let urls = match target(&written, None) {
-            Target::Remote(url) => vec![url],
-            Target::Part(_) => Vec::new(),
-            Target::Local => self.resolved(&written),
-        };
-        let request = |url| Request {
-            written: written.clone(),
-            url,
-            site: site.clone(),
-        };
-        Ok(urls.into_iter().map(request).collect())
-    }
-
-    fn resolved(&self, reference: &str) -> Vec<Url> {
-        let urls = self.bases.iter();
-        urls.filter_map(|base| match target(reference, Some(base)) {
-            Target::Remote(url) => Some(url),
-            Target::Part(_) | Target::Local => None,
-        })
-        .collect()
-    }
-
-    fn own_box(&self, tag: &Tag, vector: Vector) -> Option<OwnBox> {
-        match vector {
-            Vector::AmpPixel => Some(OwnBox::of(Some("1"), Some("1"), &[])),
-            Vector::Img | Vector::InputImage | Vector::AmpImg | Vector::AmpAnim => {
-                let css = self
-                    .first(tag, "style")
-                    .and_then(|style| css::attribute(&style).ok())
-                    .unwrap_or_default();
-                let declarations = css.rules.first().map(|rule| rule.declarations.as_slice());
-                Some(OwnBox::of(
-                    self.first(tag, "width").as_deref(),
-                    self.first(tag, "height").as_deref(),
-                    declarations.unwrap_or_default(),
-                ))
-            }
-            _ => None,
-        }
-    }
-
-    fn background(&self, tag: &Tag, place: Place) -> Result<Option<Load>, Uninspectable> {
-        let requests = self.requests(tag, "background")?;
-        Ok((!requests.is_empty()).then(|| Load {
-            span: tag.range.clone(),
-            vector: Vector::Background,
-            place,
-            tag: None,
-            requests,
-            own: None,
-        }))
-    }
-
-    fn style_attributes(
+    /// What the attributes of one tag load, by the table.
+    fn elements(
         &mut self,
         tag: &Tag,
         place: Place,
         loads: &mut Vec<Load>,
     ) -> Result<(), Uninspectable> {
-        for attribute in tag.all(self.html, "style") {
-            let raw = self.html.get(attribute.value.clone()).unwrap_or_default();
-            if memchr::memchr2(b'(', b'&', raw).is_none() {
+        let amp = self.kind == Document::Amp;
+        let mut sources = sources(&tag.name, amp, |name| self.first(tag, name));
+        sources.push((Vector::Background, &[("background", Form::Url)]));
+        for (vector, sources) in sources {
+            let (mut requests, inner) = self.requests(tag, sources)?;
+            if amp && vector == Vector::Script {
+                // What makes AMP work is fetched once, and is the same for everybody.
+                requests.retain(|request| request.url.host != AMP_RUNTIME);
+            }
+            if requests.is_empty() {
                 continue;
             }
-            let text = self.value(attribute.value.clone());
-            let css = css::attribute(text.as_str()).map_err(|_| Uninspectable::TokenLimit)?;
-            let blanks = attribute.quote == Quote::Quoted;
-            self.css_loads(&text, &css, Vector::StyleAttribute, place, blanks, loads)?;
+            loads.push(Load {
+                own: inner.or_else(|| self.own_box(tag, vector)),
+                ..Load::of_span(tag.range.clone(), vector, place, requests)
+            });
         }
         Ok(())
     }
 
-    fn styles(&mut self, styles: &[&Spot]) -> Result<(), Uninspectable> {
-        // A sheet inside another one: the same octets load once.
-        let mut seen = HashSet::new();
-        for (range, place) in style_texts(self.html, styles.iter().copied())? {
-            let text = Text::raw(self.html, range, self.charset);
-            let css = css::sheet(text.as_str()).map_err(|_| Uninspectable::TokenLimit)?;
-            let mut loads = Vec::new();
-            self.css_loads(&text, &css, Vector::StyleElement, place, true, &mut loads)?;
-            loads.retain(|load| seen.insert(load.span.clone()));
-            self.keep(loads)?;
-            self.survey
-                .sheet
-                .add(&css.rules)
-                .map_err(|_| Uninspectable::TokenLimit)?;
-        }
-        Ok(())
-    }
-
-    fn css_loads(
+    /// All that these attributes request, every copy of them; with the box of what a document inside does not show.
+    fn requests(
         &mut self,
-        text: &Text,
-        css: &Css,
-        vector: Vector,
-        place: Place,
-        blanks: bool,
-        loads: &mut Vec<Load>,
-    ) -> Result<(), Uninspectable> {
-        for token in &css.urls {
-            let range = text.raw_range(token.range.clone());
-            let site = Site::Token {
-                range: range.clone(),
-                role: token.role,
-                blanks,
+        tag: &Tag,
+        sources: Sources,
+    ) -> Result<(Vec<Request>, Option<OwnBox>), Uninspectable> {
+        let mut requests = Vec::new();
+        let mut inner = None;
+        for (number, attribute) in tag.attributes.iter().enumerate() {
+            let name = self.html.get(attribute.name.clone()).unwrap_or_default();
+            let source = sources
+                .iter()
+                .find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()));
+            let Some((_, form)) = source.filter(|_| attribute.quote != Quote::Absent) else {
+                continue;
             };
-            if let Target::Part(id) = target(&token.url, None) {
-                self.part(&id)?;
-            }
-            let requests = self.request(&token.url, site)?;
-            if !requests.is_empty() {
-                loads.push(Load {
-                    span: range,
-                    vector,
-                    place,
-                    tag: None,
-                    requests,
-                    own: None,
-                });
+            let text = self.value(attribute.value.clone());
+            let site = Site::Attribute(number);
+            match form {
+                Form::Url => requests.extend(self.request(text.as_str(), &site)?),
+                Form::Srcset => {
+                    for candidate in srcset(text.as_str()) {
+                        requests.extend(self.request(&candidate, &site)?);
+                    }
+                }
+                Form::Refresh => {
+                    if let Some(url) = refresh(text.as_str()) {
+                        requests.extend(self.request(url, &site)?);
+                    }
+                }
+                Form::Document => {
+                    let (inside, own) = self.srcdoc(text.as_str(), &site)?;
+                    requests.extend(inside);
+                    inner = inner.or(own);
+                }
             }
         }
-        Ok(())
+        Ok((requests, inner))
     }
-}
 
-/// Written into the document: may be long, is never requested.
-fn is_data(reference: &str) -> bool {
-    reference
-        .get(..5)
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
+    fn own_box(&self, tag: &Tag, vector: Vector) -> Option<OwnBox> {
+        match vector {
+            Vector::AmpPixel => Some(OwnBox::of(Some("1"), Some("1"), &[])),
+            Vector::Img
+            | Vector::InputImage
+            | Vector::Iframe
+            | Vector::Frame
+            | Vector::Embed
+            | Vector::Object
+            | Vector::Video
+            | Vector::Poster
+            | Vector::VmlImage
+            | Vector::AmpImg
+            | Vector::AmpAnim
+            | Vector::AmpVideo
+            | Vector::AmpIframe => {
+                let css = self
+                    .first(tag, "style")
+                    .and_then(|style| css::attribute(&style).ok())
+                    .unwrap_or_default();
+                Some(OwnBox::of(
+                    self.first(tag, "width").as_deref(),
+                    self.first(tag, "height").as_deref(),
+                    css.own(),
+                ))
+            }
+            _ => None,
+        }
+    }
 }

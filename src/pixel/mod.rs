@@ -84,7 +84,7 @@ impl Default for Limits {
 pub enum Document {
     /// `text/html`, `application/xhtml+xml`.
     Html,
-    /// `text/x-amp-html`. Findings in it carry no edits: a `data:` source would invalidate the document.
+    /// `text/x-amp-html`: a `data:` source would invalidate the document, so elements are cut.
     Amp,
 }
 
@@ -183,6 +183,12 @@ pub fn examine_at(
         .findings
         .iter()
         .map(|finding| (&finding.span, finding.vector != Vector::StyleElement));
+    // The end tag of an element that is cut is no start tag of another reading either.
+    let ends = examination.findings.iter().flat_map(|finding| {
+        let edits = finding.edits.iter().map(|edit| &edit.range);
+        edits.filter(|range| range.start >= finding.span.end)
+    });
+    let spans = spans.chain(ends.map(|range| (range, false)));
     if reading::overlapping(&readings.parsed, spans) {
         return Err(Uninspectable::ReadingsDiffer);
     }

@@ -5,8 +5,10 @@
 //! It knows tag names only where they change the reading. It fails when a limit is reached or the readings disagree in
 //! a way that hides tags; the caller then calls the document uninspectable.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ops::Range;
+use std::rc::Rc;
 
 use encoding_rs::Encoding;
 use lol_html::errors::{RewritingError, SelectorError};
@@ -39,11 +41,15 @@ pub(super) struct Spot {
     pub(super) place: Place,
     /// Where the document or the comment that it stands in ends: no text of it goes further.
     pub(super) limit: usize,
+    /// Its end tag, where it has one of its own and every reading agrees on it.
+    pub(super) end: Option<Range<usize>>,
 }
 
 /// One way to read the document.
 pub(super) type Spots = Vec<Spot>;
 type Ranges = Vec<Range<usize>>;
+/// The end tag of each start tag.
+type Ends = Vec<Option<Range<usize>>>;
 
 /// All readings that some client makes. The second is there only where browsers disagree on the first.
 #[derive(Debug)]
@@ -81,8 +87,20 @@ pub(super) fn read(
     parsed.sort_by(|a, b| {
         (a.range.start, a.range.end, a.place).cmp(&(b.range.start, b.range.end, b.place))
     });
-    parsed.dedup_by(|later, earlier| later.range == earlier.range);
+    parsed.dedup_by(|later, earlier| {
+        let same = later.range == earlier.range;
+        if same && later.end != earlier.end {
+            earlier.end = None;
+        }
+        same
+    });
     let scanned = ambiguous.then(|| scan(html, limits.tags)).transpose()?;
+    if ambiguous {
+        // Where browsers disagree on what is a tag, they disagree on what is inside what.
+        for spot in &mut parsed {
+            spot.end = None;
+        }
+    }
     Ok(Readings { parsed, scanned })
 }
 
@@ -123,15 +141,20 @@ impl Parsing {
             Err(RewritingError::ParsingAmbiguity(_)) => self.pass(html, false),
             result => result,
         };
-        let (mut tags, comments) = pass.map_err(|_| Uninspectable::TokenLimit)?;
+        let (mut tags, ends, comments) = pass.map_err(|_| Uninspectable::TokenLimit)?;
         tags.extend(unclosed(html, &tags, &comments));
         if spots.len().saturating_add(tags.len()) > self.tags {
             return Err(Uninspectable::TokenLimit);
         }
+        let moved = |range: Range<usize>| {
+            offset.saturating_add(range.start)..offset.saturating_add(range.end)
+        };
+        let mut ends = ends.into_iter();
         spots.extend(tags.into_iter().map(|range| Spot {
-            range: offset.saturating_add(range.start)..offset.saturating_add(range.end),
+            range: moved(range),
             place,
             limit: offset.saturating_add(html.len()),
+            end: ends.next().flatten().map(moved),
         }));
         for comment in comments {
             let Some(inside) = conditional(html, comment) else {
@@ -150,9 +173,11 @@ impl Parsing {
         Ok(ambiguous)
     }
 
-    /// One walk of lol_html over the text: the ranges of its start tags and of its comments.
-    fn pass(&self, html: &[u8], strict: bool) -> Result<(Ranges, Ranges), RewritingError> {
+    /// One walk of lol_html over the text: the ranges of its start tags, of the end tag of each, and of its comments.
+    fn pass(&self, html: &[u8], strict: bool) -> Result<(Ranges, Ends, Ranges), RewritingError> {
         let (mut tags, mut comments) = (Ranges::new(), Ranges::new());
+        let ends = Rc::new(RefCell::new(Ends::new()));
+        let length = html.len();
         let all: Selector = "*"
             .parse()
             .map_err(|error: SelectorError| RewritingError::ContentHandlerError(error.into()))?;
@@ -172,7 +197,8 @@ impl Parsing {
                     |element: &mut lol_html::html_content::Element<'_, '_>| {
                         let range = element.source_location().bytes();
                         // A tag that our own closing mark ended was left open: browsers drop it.
-                        if range.end <= html.len() {
+                        if range.end <= length {
+                            note_end(element, &ends, length);
                             tags.push(range);
                         }
                         if tags.len() > self.tags {
@@ -193,7 +219,31 @@ impl Parsing {
         // Closes a comment that the document leaves open: Word reads what is inside one.
         rewriter.write(b"-->")?;
         rewriter.end()?;
-        Ok((tags, comments))
+        Ok((tags, ends.take(), comments))
+    }
+}
+
+/// Asks to be told where the element ends. An end tag of another name closes it too, but not for everybody.
+fn note_end(
+    element: &mut lol_html::html_content::Element<'_, '_>,
+    ends: &Rc<RefCell<Ends>>,
+    length: usize,
+) {
+    let number = ends.borrow().len();
+    ends.borrow_mut().push(None);
+    let name = element.tag_name();
+    let ends = Rc::clone(ends);
+    if let Some(handlers) = element.end_tag_handlers() {
+        handlers.push(Box::new(move |end| {
+            let range = end.source_location().bytes();
+            if range.end <= length
+                && end.name() == name
+                && let Some(noted) = ends.borrow_mut().get_mut(number)
+            {
+                *noted = Some(range);
+            }
+            Ok(())
+        }));
     }
 }
 
@@ -259,6 +309,7 @@ fn scan(html: &[u8], tags: usize) -> Result<Spots, Uninspectable> {
                 range: start..end,
                 place: Place::Body,
                 limit: html.len(),
+                end: None,
             });
         }
     }

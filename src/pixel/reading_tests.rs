@@ -140,6 +140,7 @@ fn spot(range: Range<usize>, limit: usize) -> Spot {
         range,
         place: Place::Body,
         limit,
+        end: None,
     }
 }
 
@@ -177,4 +178,45 @@ fn spans_across_another_reading() {
     assert!(!text(22..28));
     assert!(text(25..35));
     assert!(text(32..35), "text of a style element is no part of a tag");
+}
+
+/// What each start tag's own end tag is; `None` where it has none, or browsers disagree.
+fn ends(html: &str) -> Vec<(String, Option<String>)> {
+    let readings = read(html.as_bytes(), encoding_rs::UTF_8, &limits(1 << 20)).unwrap();
+    let text = |range: Range<usize>| html.get(range).unwrap().to_owned();
+    let spots = readings.parsed.into_iter();
+    spots
+        .map(|spot| (text(spot.range), spot.end.map(text)))
+        .collect()
+}
+
+#[test]
+fn end_tags_belong_to_their_start_tags() {
+    let of = |html: &str, tag: &str| {
+        let found = ends(html).into_iter().find(|(start, _)| start == tag);
+        found.unwrap().1
+    };
+    assert_eq!(of("<b><p>x</p ></b>", "<p>").as_deref(), Some("</p >"));
+    assert_eq!(of("<b><p>x</p></b>", "<b>").as_deref(), Some("</b>"));
+    assert_eq!(of("<b><p>x</b>", "<p>"), None, "closed by another's");
+    assert_eq!(of("<b>x", "<b>"), None);
+    assert_eq!(of("<b>x</b", "<b>"), None);
+    assert_eq!(of("<img>x</img>", "<img>"), None);
+    assert_eq!(
+        of("<i><textarea></i></textarea></i>", "<i>").as_deref(),
+        Some("</i>")
+    );
+    let inside = "<noscript><b></noscript>x</b>";
+    assert_eq!(
+        of(inside, "<b>"),
+        None,
+        "only without scripts, and there another's"
+    );
+    let word = "<b><!--[if mso]><i></b></i><![endif]--></b>";
+    assert_eq!(of(word, "<i>").as_deref(), Some("</i>"));
+    assert_eq!(
+        of("<b></b><select><xmp></select>", "<b>"),
+        None,
+        "browsers disagree"
+    );
 }

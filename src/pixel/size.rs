@@ -4,6 +4,7 @@
 //! It knows no `<style>` and no URL. A size that cannot be read is unknown, which leaves the element alone.
 
 use super::css::{Declaration, Value};
+use super::style::scales;
 
 /// Both sides at most this many CSS pixels: nobody sees it (DESIGN 4).
 pub(super) const TINY_PX: f32 = 3.0;
@@ -87,9 +88,10 @@ impl OwnBox {
     ) -> Self {
         let last = |name: &str| winner(declarations, name);
         // Scaled or reset boxes are not worth computing: unknown.
-        let scaled = last("transform").is_some_and(|declaration| {
-            !matches!(&declaration.value, Value::Keyword(word) if word == "none" || word == "normal")
-        });
+        let scaled = ["transform", "zoom", "scale"]
+            .into_iter()
+            .filter_map(last)
+            .any(|declaration| scales(&declaration.value));
         let side = |attribute: Option<&str>, names: [&str; 3], auto_keeps: bool| {
             let [size, min, max] = names.map(last);
             let side = side(attribute.and_then(dimension), size, auto_keeps);
@@ -121,7 +123,7 @@ impl OwnBox {
 }
 
 /// The declaration that wins within one style attribute: the last important one, else the last.
-fn winner<'d>(declarations: &'d [Declaration], name: &str) -> Option<&'d Declaration> {
+pub(super) fn winner<'d>(declarations: &'d [Declaration], name: &str) -> Option<&'d Declaration> {
     let named = || {
         declarations
             .iter()

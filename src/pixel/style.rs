@@ -4,11 +4,14 @@
 //! "Could" leans one way: unknown selectors match, media queries hold, pseudo-classes apply. It never acquits a known
 //! endpoint; that is not asked here. It knows no URL.
 
+mod selector;
+
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
-use cssparser::{Parser, ParserInput, Token};
-
-use super::css::{Declaration, Rule, TooMuch, Value};
+pub(super) use self::selector::{Element, Name};
+use self::selector::{Key, Subject, subjects};
+use super::css::{AWAY, AWAY_PX, Declaration, NOTHING, Rule, TooMuch, Value};
 use super::size::{Importance, OwnBox, Side, Source, TINY_PX};
 
 /// Rules kept apart under one class, id or tag; beyond that they are taken together, as if each always matched.
@@ -41,72 +44,25 @@ struct Effect {
     scales: bool,
 }
 
-/// An attribute condition in a selector.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Condition {
-    name: String,
-    test: Test,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Test {
-    Present,
-    Is(String),
-    Word(String),
-    Starts(String),
-    Ends(String),
-    Contains(String),
-}
-
-/// The last compound of a selector, and the names its ancestors and siblings must bear.
-#[derive(Debug, Clone, Default)]
-struct Subject {
-    tag: Option<String>,
-    id: Option<String>,
-    classes: Vec<String>,
-    conditions: Vec<Condition>,
-    elsewhere: Vec<Name>,
-}
-
-/// A class or an id that stands somewhere in the document.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Name {
-    /// Of a `class` attribute.
-    Class(String),
-    /// Of an `id` attribute.
-    Id(String),
-}
-
-/// What a rule is compared with. All texts lower case: quirks mode does not tell cases apart.
-pub(super) struct Element<'a> {
-    /// Tag name.
-    pub(super) tag: &'a str,
-    /// The `id`.
-    pub(super) id: Option<&'a str>,
-    /// The classes.
-    pub(super) classes: &'a [String],
-    /// Any attribute's value by name.
-    pub(super) attribute: &'a dyn Fn(&str) -> Option<String>,
-}
-
 /// All rules of a document that could enlarge or reveal something, by what their last compound asks for.
 #[derive(Debug, Default)]
 pub(super) struct Sheet {
     by_key: HashMap<Key, Vec<(Subject, Effect)>>,
+    /// The same rules with all they say of size and visibility.
+    said: HashMap<Key, Vec<(Subject, Said)>>,
+    /// Some rule could hide something; some could without a class or an id.
+    hides: bool,
+    hides_any: bool,
     selectors: usize,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
-    Name(Name),
-    Tag(String),
-    Any,
-}
+/// What a rule says. `None`: anything, there are too many to ask each.
+type Said = Option<Rc<[Declaration]>>;
 
 impl Sheet {
     /// No rule at all.
     pub(super) fn is_empty(&self) -> bool {
-        self.by_key.is_empty()
+        self.said.is_empty()
     }
 
     /// The classes and ids that some selector wants on another element than its subject.
@@ -114,7 +70,9 @@ impl Sheet {
         self.by_key
             .values()
             .flatten()
-            .flat_map(|(subject, _)| subject.elsewhere.iter().cloned())
+            .map(|(subject, _)| subject)
+            .chain(self.said.values().flatten().map(|(subject, _)| subject))
+            .flat_map(|subject| subject.elsewhere.iter().cloned())
             .collect()
     }
 
@@ -122,13 +80,22 @@ impl Sheet {
     pub(super) fn add(&mut self, rules: &[Rule]) -> Result<(), TooMuch> {
         for rule in rules {
             let effect = Effect::of(&rule.declarations);
-            if effect == Effect::default() {
-                continue;
-            }
+            let said: Rc<[Declaration]> = without_repetition(&rule.declarations).into();
+            let hides = said.iter().any(could_hide);
             let left = SELECTORS_MAX.saturating_sub(self.selectors);
             for subject in subjects(&rule.selectors, left)? {
                 self.selectors = self.selectors.saturating_add(1);
-                self.insert(subject, effect);
+                let key = subject.key();
+                self.hides |= hides;
+                self.hides_any |= hides && !matches!(key, Key::Name(_));
+                let rules = self.said.entry(key).or_default();
+                rules.push((subject.clone(), Some(Rc::clone(&said))));
+                if rules.len() > RULES_PER_KEY_MAX {
+                    *rules = vec![(Subject::default(), None)];
+                }
+                if effect != Effect::default() {
+                    self.insert(subject, effect);
+                }
             }
         }
         Ok(())
@@ -168,25 +135,87 @@ impl Sheet {
             && self.any(element, names, |effect| effect.shows)
     }
 
+    /// Whether some rule could hide something.
+    pub(super) fn may_hide(&self) -> bool {
+        self.hides
+    }
+
+    /// Whether some rule could hide something that has neither class nor id.
+    pub(super) fn may_hide_any(&self) -> bool {
+        self.hides_any
+    }
+
+    /// All that rules could say of `element`, each with whether it surely holds. `None` where that could be anything.
+    pub(super) fn said<'s>(
+        &'s self,
+        element: &Element<'_>,
+        names: Option<&HashSet<Name>>,
+    ) -> Option<Vec<(&'s Declaration, bool)>> {
+        let mut said = Vec::new();
+        for (subject, declarations) in keys(element)
+            .filter_map(|key| self.said.get(&key))
+            .flatten()
+        {
+            if !subject.could_match(element, names) {
+                continue;
+            }
+            let sure = subject.is_sure();
+            let declarations = declarations.as_deref()?.iter();
+            said.extend(declarations.map(|declared| (declared, sure && declared.always)));
+        }
+        Some(said)
+    }
+
     fn any(
         &self,
         element: &Element<'_>,
         names: &HashSet<Name>,
         asked: impl Fn(Effect) -> bool,
     ) -> bool {
-        let id = element.id.map(|id| Key::Name(Name::Id(id.to_owned())));
-        let classes = element
-            .classes
-            .iter()
-            .map(|class| Key::Name(Name::Class(class.clone())));
-        let keys = [Key::Any, Key::Tag(element.tag.to_owned())];
-        keys.into_iter()
-            .chain(id)
-            .chain(classes)
+        keys(element)
             .filter_map(|key| self.by_key.get(&key))
             .flatten()
-            .any(|(subject, effect)| asked(*effect) && subject.could_match(element, names))
+            .any(|(subject, effect)| asked(*effect) && subject.could_match(element, Some(names)))
     }
+}
+
+/// Of several declarations of a property that count alike the last: the one that holds.
+fn without_repetition(declarations: &[Declaration]) -> Vec<Declaration> {
+    let mut seen = HashSet::new();
+    let last = declarations
+        .iter()
+        .rev()
+        .filter(|declared| seen.insert((declared.name, declared.important, declared.always)));
+    let mut kept: Vec<Declaration> = last.cloned().collect();
+    kept.reverse();
+    kept
+}
+
+/// Whether a declaration could make something vanish. Sizes do only where the overflow is hidden.
+fn could_hide(declared: &Declaration) -> bool {
+    let word = |words: &[&str]| matches!(&declared.value, Value::Keyword(found) if words.contains(&found.as_str()));
+    match declared.name {
+        "display" => word(&["none"]),
+        "visibility" => word(&["hidden", "collapse"]),
+        "overflow-x" | "overflow-y" => word(&["hidden", "clip"]),
+        "opacity" => true,
+        "filter" | "clip" | "clip-path" | "transform" | "scale" => word(&[NOTHING, AWAY]),
+        "left" | "top" | "margin-left" | "margin-top" => {
+            matches!(declared.value, Value::Pixels(length) if length <= AWAY_PX)
+        }
+        _ => false,
+    }
+}
+
+/// The keys under which rules for an element stand.
+fn keys<'e>(element: &'e Element<'_>) -> impl Iterator<Item = Key> + 'e {
+    let id = element.id.map(|id| Key::Name(Name::Id(id.to_owned())));
+    let classes = element
+        .classes
+        .iter()
+        .map(|class| Key::Name(Name::Class(class.clone())));
+    let keys = [Key::Any, Key::Tag(element.tag.to_owned())];
+    keys.into_iter().chain(id).chain(classes)
 }
 
 impl Effect {
@@ -216,11 +245,8 @@ impl Effect {
                     effect.shows |= important
                         && !matches!(&declaration.value, Value::Keyword(word) if word == "none");
                 }
-                "transform" => {
-                    effect.scales |= !matches!(
-                        &declaration.value,
-                        Value::Keyword(word) if word == "none" || word == "normal"
-                    );
+                "transform" | "zoom" | "scale" => {
+                    effect.scales |= scales(&declaration.value);
                 }
                 _ => {}
             }
@@ -263,6 +289,11 @@ impl Push {
     }
 }
 
+/// Whether a transformation could enlarge.
+pub(super) fn scales(value: &Value) -> bool {
+    !matches!(value, Value::Keyword(word) if ["none", "normal", NOTHING, AWAY].contains(&word.as_str()))
+}
+
 /// Whether a length could be more than [`TINY_PX`]. `height: auto` and automatic minima do not count.
 fn may_exceed(value: &Value, auto_is_small: bool) -> bool {
     match value {
@@ -270,154 +301,6 @@ fn may_exceed(value: &Value, auto_is_small: bool) -> bool {
         Value::Keyword(word) if word == "auto" => !auto_is_small,
         Value::Keyword(_) | Value::Other => true,
     }
-}
-
-impl Subject {
-    fn key(&self) -> Key {
-        if let Some(id) = &self.id {
-            return Key::Name(Name::Id(id.clone()));
-        }
-        if let Some(class) = self.classes.first() {
-            return Key::Name(Name::Class(class.clone()));
-        }
-        match &self.tag {
-            Some(tag) => Key::Tag(tag.clone()),
-            None => Key::Any,
-        }
-    }
-
-    fn could_match(&self, element: &Element<'_>, names: &HashSet<Name>) -> bool {
-        self.tag.as_deref().is_none_or(|tag| tag == element.tag)
-            && self
-                .id
-                .as_deref()
-                .is_none_or(|id| element.id.is_some_and(|own| own == id))
-            && self
-                .classes
-                .iter()
-                .all(|class| element.classes.contains(class))
-            && self.elsewhere.iter().all(|name| names.contains(name))
-            && self.conditions.iter().all(|condition| {
-                (element.attribute)(&condition.name)
-                    .is_some_and(|value| condition.test.holds(&value.to_lowercase()))
-            })
-    }
-}
-
-impl Test {
-    fn holds(&self, value: &str) -> bool {
-        match self {
-            Self::Present => true,
-            Self::Is(wanted) => value == wanted,
-            Self::Word(wanted) => value.split_ascii_whitespace().any(|word| word == wanted),
-            Self::Starts(wanted) => value.starts_with(wanted.as_str()),
-            Self::Ends(wanted) => value.ends_with(wanted.as_str()),
-            Self::Contains(wanted) => value.contains(wanted.as_str()),
-        }
-    }
-}
-
-/// The subjects of a selector list, at most `limit`.
-fn subjects(selectors: &str, limit: usize) -> Result<Vec<Subject>, TooMuch> {
-    let mut input = ParserInput::new(selectors);
-    let mut parser = Parser::new(&mut input);
-    let mut list = Vec::new();
-    let mut current = Subject::default();
-    let mut after_combinator = false;
-    while let Ok(token) = parser.next_including_whitespace_and_comments().cloned() {
-        if list.len() >= limit {
-            return Err(TooMuch);
-        }
-        match token {
-            Token::Comma => {
-                list.push(std::mem::take(&mut current));
-                after_combinator = false;
-                continue;
-            }
-            Token::WhiteSpace(_) | Token::Delim('>' | '+' | '~') => {
-                after_combinator = true;
-                continue;
-            }
-            Token::Comment(_) | Token::CDO | Token::CDC => continue,
-            _ => {}
-        }
-        if after_combinator {
-            current = current.into_context();
-            after_combinator = false;
-        }
-        current.extend(&mut parser, &token)?;
-    }
-    list.push(current);
-    Ok(list)
-}
-
-impl Subject {
-    /// This compound is not the last: what it names must stand on some other element.
-    fn into_context(self) -> Self {
-        let mut elsewhere = self.elsewhere;
-        elsewhere.extend(self.id.map(Name::Id));
-        elsewhere.extend(self.classes.into_iter().map(Name::Class));
-        Self {
-            elsewhere,
-            ..Self::default()
-        }
-    }
-
-    fn extend(&mut self, parser: &mut Parser<'_, '_>, token: &Token<'_>) -> Result<(), TooMuch> {
-        match token {
-            Token::Ident(name) => self.tag = Some(name.to_lowercase()),
-            Token::Hash(id) | Token::IDHash(id) => self.id = Some(id.to_lowercase()),
-            Token::Delim('.') => {
-                if let Ok(Token::Ident(class)) = parser.next_including_whitespace_and_comments() {
-                    self.classes.push(class.to_lowercase());
-                }
-            }
-            Token::Colon => {
-                // A pseudo-class or pseudo-element, with or without arguments: it may hold. Its argument is skipped.
-                while let Ok(Token::Colon) = parser.next_including_whitespace_and_comments() {}
-            }
-            Token::SquareBracketBlock => {
-                let condition = parser
-                    .parse_nested_block(|parser| {
-                        let condition = condition(parser);
-                        while parser.next().is_ok() {}
-                        Ok::<_, cssparser::ParseError<'_, ()>>(condition)
-                    })
-                    .map_err(|_| TooMuch)?;
-                self.conditions.extend(condition);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-/// Reads `name`, `name=value` and its kin; what it cannot read is no condition, so the rule could match.
-fn condition(parser: &mut Parser<'_, '_>) -> Option<Condition> {
-    let name = match parser.next().ok()? {
-        Token::Ident(name) => name.to_lowercase(),
-        _ => return None,
-    };
-    let Ok(operator) = parser.next().cloned() else {
-        return Some(Condition {
-            name,
-            test: Test::Present,
-        });
-    };
-    let value = match parser.next().ok()? {
-        Token::Ident(value) | Token::QuotedString(value) => value.to_lowercase(),
-        // An unquoted number is invalid CSS that some clients take: it could match.
-        _ => return None,
-    };
-    let test = match operator {
-        Token::Delim('=') => Test::Is(value),
-        Token::IncludeMatch => Test::Word(value),
-        Token::DashMatch | Token::PrefixMatch => Test::Starts(value),
-        Token::SuffixMatch => Test::Ends(value),
-        Token::SubstringMatch => Test::Contains(value),
-        _ => return None,
-    };
-    Some(Condition { name, test })
 }
 
 #[cfg(test)]

@@ -47,7 +47,8 @@ pub(super) fn target(reference: &str, base: Option<&str>) -> Target {
     let cleaned = clean(reference);
     let (scheme, rest) = split_scheme(&cleaned);
     match scheme.as_deref() {
-        Some("data" | "about") => Target::Local,
+        // A script names no place.
+        Some("data" | "about" | "javascript" | "vbscript") => Target::Local,
         Some("cid") => Target::Part(rest.to_owned()),
         // A special scheme ignores how many slashes of which kind follow it.
         Some("http" | "https" | "ftp" | "ws" | "wss") => {
@@ -197,17 +198,26 @@ pub(super) fn percent_decode(text: &str, wanted: impl Fn(u8) -> bool) -> String 
     if !text.contains('%') {
         return text.to_owned();
     }
+    encoding_rs::UTF_8
+        .decode_without_bom_handling(&percent_decode_octets(text, wanted))
+        .0
+        .into_owned()
+}
+
+/// The same, as octets: they need not be text.
+pub(super) fn percent_decode_octets(text: &str, wanted: impl Fn(u8) -> bool) -> Vec<u8> {
     let octets = text.as_bytes();
     let mut decoded = Vec::with_capacity(octets.len());
     let mut at = 0_usize;
     while let Some(octet) = octets.get(at) {
         let pair = octets
             .get(at.saturating_add(1)..at.saturating_add(3))
+            .filter(|_| *octet == b'%')
             .and_then(|pair| std::str::from_utf8(pair).ok())
             .filter(|pair| pair.bytes().all(|digit| digit.is_ascii_hexdigit()))
             .and_then(|pair| u8::from_str_radix(pair, 16).ok());
         match pair {
-            Some(value) if *octet == b'%' && wanted(value) => {
+            Some(value) if wanted(value) => {
                 decoded.push(value);
                 at = at.saturating_add(3);
             }
@@ -217,10 +227,7 @@ pub(super) fn percent_decode(text: &str, wanted: impl Fn(u8) -> bool) -> String 
             }
         }
     }
-    encoding_rs::UTF_8
-        .decode_without_bom_handling(&decoded)
-        .0
-        .into_owned()
+    decoded
 }
 
 /// The URLs of a `srcset` (HTML 4.8.4.3.4: candidates end at a comma that follows white space or a descriptor).

@@ -25,20 +25,30 @@ fn nested() -> Vec<u8> {
     .into_bytes()
 }
 
-/// What AMP loads cannot be taken out yet: the whole part is `uninspectable`, and its alternative stands beside it.
+/// The AMP body without its pixel: the element goes, start and end tag each an empty comment.
+fn amp_body_stripped() -> String {
+    AMP_BODY
+        .replace(
+            "<amp-pixel src=\"https://open.press.example/o?u=9f2c41d07a\" layout=\"nodisplay\">",
+            "<!--  -->",
+        )
+        .replace("</amp-pixel>", "<!--  -->")
+}
+
 #[test]
 fn s14_every_part_that_is_shown_is_stripped_and_the_rest_stays() {
     let press = Press::start(&format!("{FRANCE}{}", stream("requested", &own(&[A]))));
     let told = press.deliver(&[OTTO], &nested());
     assert!(told.reply.starts_with("250 "), "{}", told.reply);
-    let mail = String::from_utf8(nested()).unwrap().replace(AMP_BODY, "");
+    let mail = String::from_utf8(nested())
+        .unwrap()
+        .replace(AMP_BODY, &amp_body_stripped());
     same(
         told.copy_to(OTTO).without_received(),
         &without(mail.as_bytes(), &[OPEN]),
     );
     let blind = &told.intent["uninspectable"];
-    assert_eq!(blind[0]["reason"], "readings_differ", "{blind}");
-    assert_eq!(blind.as_array().unwrap().len(), 1);
+    assert_eq!(blind.as_array().map_or(0, Vec::len), 0, "{blind}");
     let group = &told.intent["groups"][0];
     assert_eq!(group["copy"], "stripped");
     let list = |value: &serde_json::Value| value.as_array().cloned().unwrap();
@@ -60,7 +70,6 @@ fn s14_every_part_that_is_shown_is_stripped_and_the_rest_stays() {
         ],
         "all four pixels"
     );
-    assert_eq!(blind[0]["part"], "1.1.2");
     for decision in list(&group["decisions"]) {
         let words = (&decision["action"], &decision["reason"]);
         assert_eq!(words, (&"stripped".into(), &"no_consent".into()));
@@ -77,7 +86,11 @@ fn s14_every_part_that_is_shown_is_stripped_and_the_rest_stays() {
 #[test]
 fn s14_on_marketing_a_part_that_nobody_sees_into_is_refused() {
     let press = Press::start(&format!("{FRANCE}{}", stream("marketing", &own(&[A]))));
-    let told = press.deliver(&[OTTO], &nested());
+    let unread = String::from_utf8(nested()).unwrap().replace(
+        "Content-Type: text/x-amp-html\r\n",
+        "Content-Type: text/x-amp-html\r\nContent-Transfer-Encoding: x-uuencode\r\n",
+    );
+    let told = press.deliver(&[OTTO], unread.as_bytes());
     assert!(told.reply.starts_with("550 5.6.0 "), "{}", told.reply);
     assert!(told.reply.contains("valid"), "{}", told.reply);
     assert!(told.copies.is_empty());
