@@ -290,6 +290,7 @@ impl<'s> Judge<'s> {
             tag: self.looker.tag(load),
             requests: &suspect.requests,
             alone,
+            other_rules: self.survey.other_rules,
             no_box: alone && self.looker.has_no_box(load, load.own.as_ref()),
         };
         let deidentified = match image {

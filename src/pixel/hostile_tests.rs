@@ -123,7 +123,7 @@ const PIECES: &[&str] = &[
     "}",
     ";",
     "<base href=https://t.example/>",
-    "<iframe src=//t.example/o?u=7 width=1 height=1></iframe>",
+    "<iframe src=//t.example/o?u=17 width=1 height=1></iframe>",
     "<iframe srcdoc=\"<img src=//t.example/o?u=8 width=1 height=1>\">",
     "<object data='data:image/svg+xml,<svg><image href=https://x.emltrk.com/7 /></svg>'>",
     "<picture><source srcset='//t.example/o?u=9 2x'>",

@@ -69,7 +69,7 @@ pub(super) struct Load {
     pub(super) shown_by: Option<usize>,
     /// The end tag, where it is known for sure.
     pub(super) end: Option<Range<usize>>,
-    /// It is the image of a `<picture>` with sources that load: its sides are theirs, too.
+    /// It is, or may be, the image of a `<picture>` with sources that load: its sides are theirs, too.
     pub(super) in_picture: bool,
     /// What stands around it and hides it.
     pub(super) cover: Cover,
@@ -253,6 +253,10 @@ impl Surveyor<'_> {
 
     /// What hides the element of a tag from outside; what it hides itself is noted for those inside.
     fn cover(&mut self, tag: &Tag, spot: &Spot) -> Cover {
+        if self.kind == Document::Amp {
+            // Its elements are cut, and where they are not nested well that would change what is around the others.
+            return Cover::default();
+        }
         // Tables that only Word sees close nothing for anybody else.
         let closes = spot.place != Place::Conditional;
         let cover = self.covers.come_to(spot.range.start, &tag.name, closes);
@@ -281,6 +285,8 @@ impl Surveyor<'_> {
         self.elements(&tag, place, &mut loads)?;
         self.tag_styles(&tag, place, &mut loads)?;
         let shows_picture = self.shows_picture(&tag, spot);
+        // Another reading may have this one for the picture's.
+        let in_picture = tag.name == "img" && !self.pictures.is_empty();
         if shows_picture {
             self.picture(&tag, number);
         }
@@ -291,7 +297,7 @@ impl Surveyor<'_> {
             load.tag = Some(number);
             load.end.clone_from(&spot.end);
             load.cover = cover;
-            load.in_picture = shows_picture;
+            load.in_picture = in_picture;
             if load.vector == Vector::PictureSource {
                 let place = self.survey.loads.len().saturating_add(offset);
                 self.pictures.push(place);

@@ -180,80 +180,83 @@ fn an_image_that_somebody_may_see() {
     assert_eq!(hidden(&html), None, "too many rules to ask each");
 }
 
+/// What stands around, and why nobody sees what is inside.
+const COVERED: &[(&str, &str)] = &[
+    (
+        "<div style='display:none'><p><img src=%%></p></div>",
+        "display_none",
+    ),
+    ("<div hidden><img src=%%></div>", "display_none"),
+    (
+        "<table style='display:none'><tr><td><img src=%%></td></tr></table>",
+        "display_none",
+    ),
+    (
+        "<table><tr hidden><td><img src=%%></td></tr></table>",
+        "display_none",
+    ),
+    (
+        "<table><tr><td style='opacity:0'><a href=x><img src=%%></a></td></tr></table>",
+        "opacity",
+    ),
+    (
+        "<div style='visibility:hidden'><b><img src=%%></b></div>",
+        "visibility",
+    ),
+    (
+        "<div style='position:absolute;left:-9999px'><img src=%%></div>",
+        "off_screen",
+    ),
+    (
+        "<div style='height:0;overflow:hidden'><img src=%%></div>",
+        "zero_box",
+    ),
+    (
+        "<div style='max-height:0px;overflow:hidden;mso-hide:all'><img src=%%></div>",
+        "zero_box",
+    ),
+    (
+        "<div style='width:0;overflow:hidden'><img src=%% width=9 height=9></div>",
+        "zero_box",
+    ),
+    (
+        "<span style='display:inline-block;max-width:0;overflow:hidden'><img src=%%></span>",
+        "zero_box",
+    ),
+    (
+        "<div style='transform:scale(0)'><img src=%%></div>",
+        "scaled_to_nothing",
+    ),
+    (
+        "<div style='clip-path:inset(100%)'><img src=%%></div>",
+        "clipped",
+    ),
+    (
+        "<style>.h{display:none}</style><div class=h><div><img src=%%></div></div>",
+        "display_none",
+    ),
+    (
+        "<div hidden><!--[if mso]><img src=%%><![endif]--></div>",
+        "display_none",
+    ),
+    (
+        "<div hidden><!--[if mso]><table><tr><td><![endif]--><img src=%%><!--[if mso]></table><![endif]--></div>",
+        "display_none",
+    ),
+    (
+        "<div hidden><noscript><img src=%%></noscript></div>",
+        "display_none",
+    ),
+    (
+        "<div style='opacity:0'><p style='background:url(%%)'>x</p></div>",
+        "opacity",
+    ),
+];
+
 #[test]
 fn what_stands_around_hides_it() {
-    for (html, why) in [
-        (
-            "<div style='display:none'><p><img src=%%></p></div>",
-            "display_none",
-        ),
-        ("<div hidden><img src=%%></div>", "display_none"),
-        (
-            "<table style='display:none'><tr><td><img src=%%></td></tr></table>",
-            "display_none",
-        ),
-        (
-            "<table><tr hidden><td><img src=%%></td></tr></table>",
-            "display_none",
-        ),
-        (
-            "<table><tr><td style='opacity:0'><a href=x><img src=%%></a></td></tr></table>",
-            "opacity",
-        ),
-        (
-            "<div style='visibility:hidden'><b><img src=%%></b></div>",
-            "visibility",
-        ),
-        (
-            "<div style='position:absolute;left:-9999px'><img src=%%></div>",
-            "off_screen",
-        ),
-        (
-            "<div style='height:0;overflow:hidden'><img src=%%></div>",
-            "zero_box",
-        ),
-        (
-            "<div style='max-height:0px;overflow:hidden;mso-hide:all'><img src=%%></div>",
-            "zero_box",
-        ),
-        (
-            "<div style='width:0;overflow:hidden'><img src=%% width=9 height=9></div>",
-            "zero_box",
-        ),
-        (
-            "<span style='display:inline-block;max-width:0;overflow:hidden'><img src=%%></span>",
-            "zero_box",
-        ),
-        (
-            "<div style='transform:scale(0)'><img src=%%></div>",
-            "scaled_to_nothing",
-        ),
-        (
-            "<div style='clip-path:inset(100%)'><img src=%%></div>",
-            "clipped",
-        ),
-        (
-            "<style>.h{display:none}</style><div class=h><div><img src=%%></div></div>",
-            "display_none",
-        ),
-        (
-            "<div hidden><!--[if mso]><img src=%%><![endif]--></div>",
-            "display_none",
-        ),
-        (
-            "<div hidden><!--[if mso]><table><tr><td><![endif]--><img src=%%><!--[if mso]></table><![endif]--></div>",
-            "display_none",
-        ),
-        (
-            "<div hidden><noscript><img src=%%></noscript></div>",
-            "display_none",
-        ),
-        (
-            "<div style='opacity:0'><p style='background:url(%%)'>x</p></div>",
-            "opacity",
-        ),
-    ] {
-        assert_eq!(hidden(html), Some(why), "{html}");
+    for (html, why) in COVERED {
+        assert_eq!(hidden(html), Some(*why), "{html}");
     }
 }
 

@@ -103,6 +103,8 @@ pub(super) struct Subject<'s> {
     pub(super) alone: bool,
     /// The element has no box, and no other finding.
     pub(super) no_box: bool,
+    /// There are elements whose inside is parsed by other rules, which an `<img>` ends.
+    pub(super) other_rules: bool,
 }
 
 /// The table.
@@ -112,7 +114,7 @@ pub(super) fn treat(subject: &Subject<'_>) -> (Treatment, Vec<Edit>) {
     match subject.load.vector {
         Vector::StyleAttribute | Vector::StyleElement | Vector::SvgReference => css(subject),
         Vector::Background => (Treatment::CutBackground, subject.cut_sources()),
-        vector if goes_whole(vector, amp) && subject.alone && !subject.load.in_picture => {
+        vector if goes_whole(vector, amp) && subject.may_go() => {
             (Treatment::CutElement, subject.cut_tags())
         }
         Vector::Img | Vector::InputImage if word || amp => {
@@ -181,6 +183,12 @@ pub(super) fn deidentify(
 }
 
 impl Subject<'_> {
+    /// Whether its tags may go without a change to anything else.
+    fn may_go(&self) -> bool {
+        let parsed_alike = self.load.vector.is_amp() || !self.other_rules;
+        self.alone && parsed_alike && !self.load.in_picture
+    }
+
     /// The numbers of the attributes that name a request to be stripped, sorted, each once.
     fn named(&self) -> Vec<usize> {
         let mut numbers: Vec<usize> = self

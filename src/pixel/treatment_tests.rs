@@ -676,6 +676,7 @@ fn look_amp(html: &str) -> Examination {
 
 /// An AMP document, the vectors found in it, what is left.
 const AMP: &[(&str, &[&str], &str)] = &[
+    ("<svg><img src=\"%%\"><p>", &["img"], "<svg><img><p>"),
     (
         "<amp-img src=\"%%\" width=1 height=1></amp-img>x",
         &["amp_img"],
