@@ -203,7 +203,7 @@ impl<'s> Judge<'s> {
     /// Proof that a load is one person's. What nobody sees, and what shows nothing, is a tracker then; the rest is content, too.
     fn individual(&self, suspect: &mut Suspect<'s>, facts: &Facts) {
         let load = suspect.load;
-        let unseen = facts.look.unseen().is_some() || !load.vector.shows();
+        let unseen = facts.look.unseen().is_some() || !load.vector.is_content();
         let mut proven = false;
         for (number, person) in facts.persons.iter().enumerate() {
             for evidence in self.proofs(*person, unseen) {

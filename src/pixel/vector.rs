@@ -154,6 +154,20 @@ impl Vector {
         )
     }
 
+    /// Whether it can be content of its own, as a picture is: what only serves others (a style sheet, an icon, a sound) is not, and
+    /// is a tracker where it is made for one person (DESIGN 4 leaves style sheets and fonts alone that all share).
+    pub(super) fn is_content(self) -> bool {
+        let serves = matches!(
+            self,
+            Self::Audio
+                | Self::AmpAudio
+                | Self::LinkStylesheet
+                | Self::LinkIcon
+                | Self::LinkManifest
+        );
+        self.shows() && !serves
+    }
+
     /// Whether it is an element of AMP, which goes as a whole.
     pub(super) fn is_amp(self) -> bool {
         matches!(
