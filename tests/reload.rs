@@ -150,6 +150,16 @@ fn mail_in_the_midst_of_reloads_is_never_let_down() {
     talk.expect("220 relay5.example");
 }
 
+/// Whoever sees that it listens may ask for a reload: a signal that nobody receives yet would end the process.
+#[test]
+fn a_signal_in_the_first_moment_is_obeyed() {
+    for _ in 0..5 {
+        let mut served = Served::start(&Config::default());
+        hang_up(&served, IN_FORCE);
+        assert!(!served.has_ended(), "{}", served.log());
+    }
+}
+
 #[test]
 fn a_file_that_changes_is_read_without_a_signal() {
     let served = Served::start(&Config::default());

@@ -22,7 +22,7 @@ pub(super) fn run(config: Option<PathBuf>) -> Result<(), Failure> {
     }
     let _ = writeln!(
         text,
-        "note: visible images that are individual are only acted on at known open-tracking endpoints; links are never touched"
+        "note: visible images that are individual are found where one message, or many (`[learn]`), prove it, and each stream's individual_images decides; links are never touched"
     );
     say(&text)
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
@@ -84,6 +85,8 @@ fn open(file: &File) -> Result<Stores, Failure> {
 }
 
 async fn serve(config: Config, seen: Times, handed: Handed) -> Result<(), Failure> {
+    // Before anybody can see that we listen, and ask for a reload: a signal without a receiver ends the process.
+    let hangup = signal(SignalKind::hangup());
     let Config { path, file, .. } = config;
     let stores = open(&file)?;
     let shared = build::shared(&file, &stores, build::next_hop(&file)?)?;
@@ -125,7 +128,7 @@ async fn serve(config: Config, seen: Times, handed: Handed) -> Result<(), Failur
                 relays,
                 reloads,
             }
-            .watch(seen),
+            .watch(seen, hangup),
         ),
     ];
     let mut stopping = server.stopping();

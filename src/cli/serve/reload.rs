@@ -4,12 +4,13 @@
 //! touch a session: each takes up the new value with its next MAIL. What can only be read at the start is named and stays.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use super::build::{self, Stores};
@@ -49,8 +50,8 @@ pub(super) struct Reload {
 
 impl Reload {
     /// Watches until dropped.
-    pub(super) async fn watch(mut self, mut seen: Times) {
-        let mut hangup = match signal(SignalKind::hangup()) {
+    pub(super) async fn watch(mut self, mut seen: Times, hangup: io::Result<Signal>) {
+        let mut hangup = match hangup {
             Ok(hangup) => hangup,
             Err(error) => {
                 tracing::error!(%error, "SIGHUP cannot be received: files are only looked at every 5 s");
