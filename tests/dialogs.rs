@@ -45,6 +45,7 @@ dialogs! {
     bare_newlines_normalized
     chunking
     chunking_cut_short
+    chunking_line_too_long
     chunking_out_of_order
     client_gone_in_data
     command_line_too_long

@@ -142,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         };
         match line {
             Line::Whole(octets) => Ok(auth::response(&octets)),
-            Line::TooLong => Ok(Err(replies::command_too_long(auth::LINE_OCTETS))),
+            Line::TooLong(_) => Ok(Err(replies::command_too_long(auth::LINE_OCTETS))),
             Line::Lost(_) => Err(WireError::Closed),
         }
     }

@@ -276,7 +276,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
                 names_recipient = verb.eq_ignore_ascii_case(b"RCPT");
                 Command::parse(&octets)
             }
-            Line::TooLong => Err(replies::command_too_long(limits.command_line_octets)),
+            // What follows a BDAT is content, however the line was meant.
+            Line::TooLong(verb) if verb.eq_ignore_ascii_case(b"BDAT") => Ok(Command::BadBdat),
+            Line::TooLong(verb) => {
+                names_recipient = verb.eq_ignore_ascii_case(b"RCPT");
+                Err(replies::command_too_long(limits.command_line_octets))
+            }
             Line::Lost(lost) => {
                 self.ask_group().await;
                 self.dismiss(&match lost {

@@ -57,13 +57,16 @@ impl WireError {
     }
 }
 
+/// Octets of a verb (RFC 5321 4.1.1: all that matter here have four).
+const VERB: usize = 4;
+
 /// One line of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
     /// Without its CRLF.
     Whole(Vec<u8>),
-    /// Longer than the limit; it was consumed up to its end.
-    TooLong,
+    /// Longer than the limit; it was consumed up to its end. Its first four octets, which are a verb.
+    TooLong(Vec<u8>),
     /// Longer than any patience, or with a CR or LF that stands alone: where the next command starts is not known.
     Lost(Lost),
 }
@@ -86,6 +89,8 @@ pub struct Wire<S> {
     searched: usize,
     /// Octets of a line that is too long, thrown away so far.
     dropped: usize,
+    /// How that line begins.
+    begins: Vec<u8>,
     output: Vec<u8>,
     line_octets: usize,
     write_timeout: Duration,
@@ -98,6 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Self {
             stream: Stream::Plain(stream),
             input: BytesMut::new(),
+            begins: Vec::new(),
             searched: 0,
             dropped: 0,
             output: Vec::new(),
@@ -161,7 +167,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             return Some(Line::Lost(Lost::BareLineEnd));
         }
         if dropped + end + 1 > self.line_octets {
-            return Some(Line::TooLong);
+            let begins = match dropped {
+                0 => line.get(..VERB).unwrap_or_default().to_vec(),
+                _ => std::mem::take(&mut self.begins),
+            };
+            return Some(Line::TooLong(begins));
         }
         Some(Line::Whole(line.to_vec()))
     }
@@ -178,6 +188,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let keep = usize::from(self.input.last() == Some(&b'\r'));
         let gone = self.input.len() - keep;
         let bare = memchr::memchr(b'\r', self.input.get(..gone).unwrap_or_default()).is_some();
+        if self.dropped == 0 {
+            self.begins = self
+                .input
+                .get(..VERB.min(gone))
+                .unwrap_or_default()
+                .to_vec();
+        }
         self.dropped += gone;
         self.input.advance(gone);
         self.searched = keep;

@@ -72,7 +72,7 @@ async fn a_line_at_the_limit_passes_and_one_octet_more_is_consumed_and_told() {
         let (one, two) = over.as_bytes().split_at(cut);
         assert_eq!(
             lines(64, &[one, two]).await,
-            [Line::TooLong, whole("NOOP")],
+            [Line::TooLong(b"xxxx".to_vec()), whole("NOOP")],
             "cut at {cut}"
         );
     }
@@ -154,7 +154,7 @@ fn model(limit: usize, octets: &[u8]) -> Vec<Line> {
         lines.push(match content {
             None => Line::Lost(Lost::BareLineEnd),
             Some(content) if content.contains(&b'\r') => Line::Lost(Lost::BareLineEnd),
-            Some(content) if content.len() + 2 > limit => Line::TooLong,
+            Some(content) if content.len() + 2 > limit => Line::TooLong(content[..4].to_vec()),
             Some(content) => Line::Whole(content.to_vec()),
         });
         if matches!(lines.last(), Some(Line::Lost(_))) {
