@@ -17,6 +17,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -242,10 +243,21 @@ fn spawn(config: &Config, directory: &Path) -> Child {
         .expect("the binary")
 }
 
-/// A loopback port that nobody listens on at this moment.
+/// A loopback port that nobody listens on at this moment, and that no connection is given by the system: those come from 32768
+/// on, and one of them would be in the way a moment later. No two callers of this process get the same.
 pub(crate) fn free_port() -> SocketAddr {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("its address")
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 22_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..PORTS {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = FIRST + std::process::id().wrapping_mul(97).wrapping_add(number) % PORTS;
+        let port = u16::try_from(port).expect("a port");
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener.local_addr().expect("its address");
+        }
+    }
+    panic!("no free port");
 }
 
 /// Whether it listens; `false` when it ended. Asks the kernel and opens no connection, which would count as a session.
