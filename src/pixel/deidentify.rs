@@ -7,7 +7,13 @@ use super::knowledge::Knowledge;
 use super::url::{Target, percent_decode, target};
 
 /// Names under which signatures and their dates stand, lower case.
-const SIGNATURES: [&str; 22] = [
+const SIGNATURES: [&str; 28] = [
+    "s",
+    "ik-s",
+    "md5",
+    "hdnts",
+    "hdnea",
+    "checksum",
     "sig",
     "sign",
     "signature",
@@ -37,6 +43,10 @@ pub(super) fn without_identity(reference: &str, knowledge: &Knowledge<'_>) -> Op
     let Target::Remote(url) = target(reference, None) else {
         return None;
     };
+    // Another reference than that for `&` may be anything, and what a client takes out of a URL stands in no range of ours.
+    if reference.contains(['\t', '\r', '\n']) || references(reference) {
+        return None;
+    }
     let (before, rest) = reference.split_once('?')?;
     let (query, fragment) = match rest.split_once('#') {
         Some((query, fragment)) => (query, Some(fragment)),
@@ -54,7 +64,7 @@ pub(super) fn without_identity(reference: &str, knowledge: &Knowledge<'_>) -> Op
             dropped = true;
             continue;
         }
-        if is_signature(name) {
+        if is_signature(name) || may_sign(value) {
             return None;
         }
         kept.push_str(if kept.is_empty() { pair } else { piece });
@@ -67,6 +77,14 @@ pub(super) fn without_identity(reference: &str, knowledge: &Knowledge<'_>) -> Op
     if let Some(fragment) = fragment {
         left.push('#');
         left.push_str(fragment);
+    }
+    let Target::Remote(requested) = target(&left.replace("&amp;", "&"), None) else {
+        return None;
+    };
+    let counts = knowledge.rules.look_up(&requested, true).is_some()
+        || knowledge.own.endpoint(&requested).is_some();
+    if counts {
+        return None;
     }
     let clean =
         knowledge.needles.found_in(&left).is_none() && knowledge.recurring.in_url(&left).is_empty();
@@ -101,6 +119,21 @@ fn pieces(query: &str) -> impl Iterator<Item = &str> {
         .filter(|piece| !piece.is_empty())
 }
 
+/// Whether a character reference other than `&amp;` stands in it.
+fn references(reference: &str) -> bool {
+    reference.split('&').skip(1).any(|rest| {
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '#'));
+        let (name, rest) = rest.split_at(end.unwrap_or(rest.len()));
+        let is_twice = name == "amp" && rest.starts_with(";amp");
+        (rest.starts_with(';') && name != "amp") || name.starts_with('#') || is_twice
+    })
+}
+
+/// Whether a value may be a signature whatever it is called: sixteen octets or more in hexadecimal.
+fn may_sign(value: &str) -> bool {
+    value.len() >= 32 && value.bytes().all(|octet| octet.is_ascii_hexdigit())
+}
+
 fn is_signature(name: &str) -> bool {
     let name = percent_decode(name, |_| true).to_ascii_lowercase();
     SIGNATURES.contains(&name.as_str()) || name.ends_with("signature")
@@ -113,7 +146,7 @@ fn names_a_person(value: &str, knowledge: &Knowledge<'_>) -> bool {
     }
     let plain = percent_decode(value, |_| true);
     let recurring = knowledge.recurring.in_url(&plain);
-    knowledge.needles.found_in(value).is_some() || recurring.contains_key(plain.as_str())
+    knowledge.needles.is_wholly(value) || recurring.contains_key(plain.as_str())
 }
 
 #[cfg(test)]
@@ -168,6 +201,13 @@ mod tests {
     #[test]
     fn what_is_not_safe_is_not_done() {
         for reference in [
+            // Another reference, an identity inside a value, something that may sign, an endpoint that counts opens.
+            "https://i.brand.example/a.jpg?e=nadia@example.net&#38;w=600",
+            "https://i.brand.example/a.jpg?f=1&amp;e=nadia&#64;example.net",
+            "https://i.brand.example/a.jpg?w=1&amp;amp;e=nadia@example.net",
+            "https://i.brand.example/p?url=https%3A%2F%2Fcdn.example%2Fa.jpg%3Fe%3Dnadia%40example.net&w=6",
+            "https://i.brand.example/a.jpg?e=nadia@example.net&x=0123456789abcdef0123456789abcdef",
+            "https://i.brand.example/wf/open?upn=u001.x&e=nadia@example.net",
             "https://i.brand.example/a.jpg?e=nadia@example.net&sig=9f2c",
             "https://i.brand.example/a.jpg?e=nadia@example.net&X-Amz-Signature=9f2c",
             "https://i.brand.example/nadia@example.net.jpg?w=600",

@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 
 use self::facts::{Facts, Person, copies, gather};
 use self::lines::Lines;
-use super::identifier::{looks_individual, may_identify};
+use super::identifier::{is_no_font, looks_individual, may_identify};
 use super::loads::{Load, Request, Survey};
 use super::look::Looker;
 use super::rules::Class;
@@ -21,7 +21,7 @@ use super::slot::slot;
 use super::treatment::{self, Subject};
 use super::{
     Document, Evidence, Examination, Finding, IndividualImages, Knowledge, Learned, Limits, Mode,
-    Uninspectable, Verdict,
+    Uninspectable, Vector, Verdict,
 };
 
 /// The same URL this often in one document is layout, not a person (DESIGN 4).
@@ -53,6 +53,12 @@ pub(super) fn judge(
         survey: &survey,
     };
     let (facts, spread) = gather(html, &survey, looker, knowledge);
+    // What stands in several URLs is the sender's, and stays in those that lose a person.
+    let recurring = knowledge.recurring.without(&spread);
+    let knowledge = &Knowledge {
+        recurring: &recurring,
+        ..*knowledge
+    };
     let mut judge = Judge {
         html,
         survey: &survey,
@@ -158,7 +164,7 @@ impl<'s> Judge<'s> {
         };
         let known = self.known_endpoint(&mut suspect);
         self.operator(&mut suspect, facts);
-        self.individual(&mut suspect, facts);
+        self.individual(&mut suspect, facts, known);
         self.unseen(&mut suspect, facts, known);
         if self.knowledge.mode == Mode::AllRemote {
             suspect.add((0..load.requests.len()).collect(), Evidence::Remote);
@@ -201,7 +207,7 @@ impl<'s> Judge<'s> {
     }
 
     /// Proof that a load is one person's. What nobody sees, and what shows nothing, is a tracker then; the rest is content, too.
-    fn individual(&self, suspect: &mut Suspect<'s>, facts: &Facts) {
+    fn individual(&self, suspect: &mut Suspect<'s>, facts: &Facts, known: bool) {
         let load = suspect.load;
         let unseen = facts.look.unseen().is_some() || !load.vector.is_content();
         let mut proven = false;
@@ -212,7 +218,8 @@ impl<'s> Judge<'s> {
             }
         }
         if proven && suspect.verdict != Verdict::Tracker {
-            suspect.verdict = match unseen {
+            // An endpoint that counts openings, and a person in its URL: it counts that person's.
+            suspect.verdict = match unseen || known {
                 true => Verdict::Tracker,
                 false => Verdict::IndividualContent,
             };
@@ -225,6 +232,7 @@ impl<'s> Judge<'s> {
         let recurring = person.recurring.map(|named| Evidence::Recurring { named });
         // A URL that many people got is nobody's, whatever recurs in it; the recipient in it is the recipient.
         let recurring = recurring.filter(|_| person.learned != Learned::Shared);
+        let recurring = recurring.filter(|_| unseen || !person.in_directory);
         let learned = match person.learned {
             Learned::Individual { recipients }
                 if unseen || every || recipients >= LEARNED_OF_VISIBLE_MIN =>
@@ -254,6 +262,8 @@ impl<'s> Judge<'s> {
                 Evidence::Tiny { width, height }
             }
             (None, Some(why)) if any(looks_individual) => Evidence::Unseen { why },
+            // Fonts that all share are fetched ahead under a digest of what is in them.
+            (None, None) if load.vector == Vector::LinkPreload && !any(is_no_font) => return,
             (None, None) if !load.vector.shows() && any(may_identify) => {
                 Evidence::Unseen { why: "no_box" }
             }
@@ -279,6 +289,17 @@ impl<'s> Judge<'s> {
         let first = requests
             .filter_map(|number| load.requests.get(*number))
             .next();
+        let host = first
+            .map(|request| request.url.host.clone())
+            .unwrap_or_default();
+        let requests = suspect.requests.iter();
+        let mut other_hosts: Vec<String> = requests
+            .filter_map(|number| load.requests.get(*number))
+            .map(|request| request.url.host.clone())
+            .filter(|other| *other != host)
+            .collect();
+        other_hosts.sort_unstable();
+        other_hosts.dedup();
         let image = match suspect.verdict {
             Verdict::IndividualContent => Some(self.wanted(&suspect)),
             Verdict::Tracker | Verdict::Aggregate => None,
@@ -310,9 +331,8 @@ impl<'s> Judge<'s> {
             url: first
                 .map(|request| request.written.clone())
                 .unwrap_or_default(),
-            host: first
-                .map(|request| request.url.host.clone())
-                .unwrap_or_default(),
+            host,
+            other_hosts,
             verdict: suspect.verdict,
             evidence: suspect.evidence,
             image,

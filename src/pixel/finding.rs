@@ -114,6 +114,8 @@ pub struct Finding {
     pub url: String,
     /// Lower case, without user and port.
     pub host: String,
+    /// The other hosts that its requests go to: whoever decides about it decides about all of them.
+    pub other_hosts: Vec<String>,
     /// What it is.
     pub verdict: Verdict,
     /// Why; at least one.

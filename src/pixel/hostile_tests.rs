@@ -47,6 +47,12 @@ fn strip_all_of(html: &[u8], kind: Document) -> Option<Vec<u8>> {
             );
         }
     }
+    // The comment that stands for a cut AMP element may end one that `noscript` hides from half of the readers. Such a variant does
+    // not pass its second examination and is refused (`relay::strip`); AMP for mail knows no `noscript`.
+    let has = |text: &[u8]| memchr::memmem::find(&html.to_ascii_lowercase(), text).is_some();
+    if kind == Document::Amp && has(b"<noscript") && has(b"<!--") {
+        return None;
+    }
     let output = edited(html, edits.iter().copied()).unwrap();
     let again = try_look(&output).expect("what could be examined can be after the edits");
     assert_eq!(again.findings, [], "{}", output.escape_ascii());

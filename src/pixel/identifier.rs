@@ -24,7 +24,13 @@ pub(super) fn may_identify(url: &Url) -> bool {
         || url
             .host
             .split('.')
-            .any(|label| label.len() >= 20 && segment_identifies(label))
+            .rev()
+            .enumerate()
+            // "d1a2b3c4.cloudfront.net" is somebody's storage; a token before a whole host name of its own is a reader.
+            .any(|(above, label)| {
+                let long = if above >= LABELS_ABOVE_MIN { 8 } else { 20 };
+                label.len() >= long && segment_identifies(label)
+            })
 }
 
 /// Whether the URL looks made for one person, asked of what nobody sees: stricter than [`may_identify`], since sizes and versions
@@ -33,7 +39,10 @@ pub(super) fn looks_individual(url: &Url) -> bool {
     let segments = url.segments();
     let (file, directories) = segments.split_last().unwrap_or((&"", &[]));
     let by_query = url.parameters().any(|(name, value)| {
-        let versioned = VERSIONS.contains(&name.to_ascii_lowercase().as_str());
+        let name = name.to_ascii_lowercase();
+        let counted = value.len() <= 13 && value.bytes().all(|octet| octet.is_ascii_digit());
+        let versioned = (VERSIONS.contains(&name.as_str()) && value.len() <= 12)
+            || (CLOCKS.contains(&name.as_str()) && counted);
         !versioned && (segment_identifies(value) || value.len() >= VALUE_OCTETS)
     });
     // "hero-0123abcd.jpg" is a picture under the digest of what it shows.
@@ -41,17 +50,33 @@ pub(super) fn looks_individual(url: &Url) -> bool {
         let ending = ending.to_ascii_lowercase();
         url.query.is_none() && ASSETS.contains(&ending.as_str())
     });
+    let by_host = url.host.split('.').rev().enumerate().any(|(above, label)| {
+        above >= LABELS_ABOVE_MIN && label.len() >= 8 && segment_identifies(label)
+    });
     by_query
+        || by_host
         || directories
             .iter()
             .any(|segment| segment_identifies(segment))
         || (!is_asset && segment_identifies(file))
 }
 
+/// Whether it is anything but a font under a plain name.
+pub(super) fn is_no_font(url: &Url) -> bool {
+    let file = url.path.to_ascii_lowercase();
+    url.query.is_some() || !FONTS.iter().any(|ending| file.ends_with(ending))
+}
+
+/// Endings of fonts.
+const FONTS: [&str; 4] = [".woff2", ".woff", ".ttf", ".otf"];
 /// A value this long says more than a size.
 const VALUE_OCTETS: usize = 24;
 /// Parameters that keep caches apart, not people.
-const VERSIONS: [&str; 8] = ["v", "ver", "version", "rev", "cb", "t", "ts", "build"];
+const VERSIONS: [&str; 5] = ["v", "ver", "version", "rev", "build"];
+/// Parameters that hold a time.
+const CLOCKS: [&str; 3] = ["cb", "t", "ts"];
+/// Labels above one that may be a token by itself: a host name with a label of its own.
+const LABELS_ABOVE_MIN: usize = 3;
 /// Endings of files that hold content.
 const ASSETS: [&str; 9] = [
     "jpg", "jpeg", "png", "webp", "svg", "avif", "css", "woff", "woff2",

@@ -127,6 +127,29 @@ impl Needles {
         search.text(text, Form::Plain, DEPTH_MAX)
     }
 
+    /// Whether a value is one of them and nothing else: an address, its digest, or one encoding of exactly that.
+    pub(super) fn is_wholly(&self, value: &str) -> bool {
+        let mut value = value.to_owned();
+        for _ in 0..PERCENT_ROUNDS {
+            value = percent_decode(&value, |_| true);
+        }
+        let is_address = |text: &str| {
+            let text = text.trim().to_lowercase();
+            let parts = text.rsplit_once('@');
+            parts.is_some_and(|(local, domain)| {
+                self.plain
+                    .get(domain)
+                    .is_some_and(|locals| locals.contains(local))
+            })
+        };
+        let mut decoded = decode::all(&value).into_iter();
+        is_address(&value)
+            || decoded.any(|decoded| {
+                self.digests.contains_key(&decoded.octets)
+                    || decoded.text().is_some_and(|text| is_address(&text))
+            })
+    }
+
     /// Whether an address stands in a text.
     fn stands_in(&self, text: &str) -> bool {
         let text = text.to_lowercase();

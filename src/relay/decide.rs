@@ -37,6 +37,8 @@ pub struct Facts<'a> {
 pub struct Matter<'a> {
     /// What is seen of it.
     pub sight: Sight<'a>,
+    /// Further hosts that it would ask: each has to be permitted.
+    pub others: &'a [String],
     /// What the stream wants of it where it is an individual image.
     pub image: Option<IndividualImages>,
     /// Whether the recipient can withdraw by a link in its part, where the stream asks for one (D10).
@@ -101,7 +103,16 @@ impl<'a> Classes<'a> {
             let (host, why) = matter.sight.seen();
             let blind = matches!(matter.sight, Sight::Blind(_));
             let declared = assignment.declared(host);
-            let key = (blind, declared, why, matter.withdrawal, matter.image);
+            let others = matter.others.iter().map(|host| assignment.declared(host));
+            let others: Vec<_> = others.collect();
+            let key = (
+                blind,
+                declared,
+                others,
+                why,
+                matter.withdrawal,
+                matter.image,
+            );
             keys.iter()
                 .position(|known| *known == key)
                 .unwrap_or_else(|| {
@@ -293,7 +304,11 @@ fn allowed(matter: Matter<'_>, asked: Asked<'_>, facts: &Facts<'_>) -> Permit {
     let (host, _) = matter.sight.seen();
     let first = asked_for(&facts.assignment.declared(host));
     match matter.sight {
-        Sight::Finding(_) | Sight::Fixed(..) => first,
+        Sight::Finding(_) | Sight::Fixed(..) => matter
+            .others
+            .iter()
+            .map(|host| asked_for(&facts.assignment.declared(host)))
+            .fold(first, both),
         // Any tracker of the stream may be in it, so it stays only where each of them might: what is declared for every
         // host says nothing of one that has an entry of its own.
         Sight::Blind(_) => {

@@ -187,14 +187,14 @@ impl Examiner {
         let stream = assignment.stream;
         let addressed = header.addressed.iter().map(String::as_str);
         let unsubscribe = header.unsubscribe.iter();
-        let places = unsubscribe.map(|target| (Named::ListUnsubscribe, target.as_str()));
-        let places = places.chain([(Named::ReversePath, case.reverse_path)]);
+        let targets = unsubscribe.map(|target| (Named::ListUnsubscribe, target.as_str()));
+        let bounces = [(Named::ReversePath, case.reverse_path)];
         Lens {
             mode: stream.mode,
             images: stream.images(),
             people: Arc::new(People {
                 needles: Needles::of(case.forward_paths.iter().copied().chain(addressed)),
-                recurring: Recurring::of(places, &header.shared_text),
+                recurring: Recurring::of(bounces.into_iter().chain(targets), &header.shared_text),
                 own: stream.own(),
             }),
             recall: match self.learning.as_ref().filter(|_| assignment.assigned) {

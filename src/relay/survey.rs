@@ -310,11 +310,13 @@ impl Survey {
                 None => Sight::Finding(&found.finding.host),
                 Some(why) => Sight::Fixed(&found.finding.host, why),
             },
+            others: &found.finding.other_hosts,
             image: found.finding.image,
             withdrawal: offered.to(Some(found.part)),
         });
         let blind = self.blind.iter().map(|blind| Matter {
             sight: Sight::Blind(blind.why),
+            others: &[],
             image: None,
             withdrawal: offered.to(None),
         });
@@ -423,6 +425,7 @@ impl Survey {
                 why: Uninspectable::Size,
             });
         }
+        let plain = plain_parts(&tree);
         let findings = self
             .findings
             .iter()
@@ -431,12 +434,12 @@ impl Survey {
                 None => Place::Finding(index),
                 Some(why) => Place::Part {
                     part: found.part,
-                    emptiable: why != Uninspectable::Signed && emptiable(&tree, found.part),
+                    emptiable: why != Uninspectable::Signed && emptiable(&tree, &plain, found.part),
                 },
             });
         let blind = self.blind.iter().map(|blind| Place::Part {
             part: blind.part,
-            emptiable: emptiable(&tree, blind.part),
+            emptiable: emptiable(&tree, &plain, blind.part),
         });
         self.places = findings.chain(blind).collect();
         self.tree = tree;
@@ -445,7 +448,7 @@ impl Survey {
 
 /// Whether a reader loses nothing but the look when this HTML body is empty: an undisputed leaf inside an alternative that
 /// offers text/plain (DESIGN 4).
-fn emptiable(tree: &Tree, index: usize) -> bool {
+fn emptiable(tree: &Tree, plain: &BTreeMap<usize, Vec<usize>>, index: usize) -> bool {
     let Some(part) = tree.parts.get(index) else {
         return false;
     };
@@ -458,7 +461,12 @@ fn emptiable(tree: &Tree, index: usize) -> bool {
         let Some(container) = tree.parts.get(above) else {
             return false;
         };
-        if container.reads_as("multipart/alternative") && plain_beside(tree, above, child) {
+        let beside = plain
+            .get(&above)
+            .into_iter()
+            .flatten()
+            .any(|other| *other != child);
+        if beside && container.reads_as("multipart/alternative") {
             return true;
         }
         child = above;
@@ -467,13 +475,17 @@ fn emptiable(tree: &Tree, index: usize) -> bool {
     false
 }
 
-fn plain_beside(tree: &Tree, alternative: usize, child: usize) -> bool {
-    tree.parts.iter().enumerate().any(|(index, part)| {
-        index != child
-            && part.parent == Some(alternative)
-            && part.readings.len() == 1
+/// For each container the parts in it that are surely text/plain and shown.
+fn plain_parts(tree: &Tree) -> BTreeMap<usize, Vec<usize>> {
+    let mut plain: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (index, part) in tree.parts.iter().enumerate() {
+        let is_plain = part.readings.len() == 1
             && part.reads_as("text/plain")
             && part.disposition != Disposition::Attachment
-            && !part.body.is_empty()
-    })
+            && !part.body.is_empty();
+        if let Some(parent) = part.parent.filter(|_| is_plain) {
+            plain.entry(parent).or_default().push(index);
+        }
+    }
+    plain
 }

@@ -101,11 +101,14 @@ const FATES: [&str; 7] = [
     "held",
     "not_begun",
 ];
-const EVENTS: [&str; 4] = [
+const EVENTS: [&str; 7] = [
     "dkim_broken",
     "asked_early",
     "kept_while_down",
     "ledger_line_missing",
+    "strictest_spool_full",
+    "dsn_failed",
+    "dsn_delayed",
 ];
 
 fn octets(value: usize) -> u64 {

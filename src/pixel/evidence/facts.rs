@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::loads::{Load, Survey};
+use super::super::loads::{Load, Request, Survey};
 use super::super::look::{Look, Looker};
 use super::super::slot::slot;
 use super::super::{Form, Knowledge, Learned, Named, Place};
@@ -23,6 +23,8 @@ pub(super) struct Facts {
 pub(super) struct Person {
     pub(super) recipient: Option<Form>,
     pub(super) recurring: Option<Named>,
+    /// Whether it does so only in the directories of the path, where it may be the sender's.
+    pub(super) in_directory: bool,
     pub(super) learned: Learned,
 }
 
@@ -43,6 +45,8 @@ pub(super) fn gather(
             .map(|request| Person {
                 recipient: knowledge.needles.found_in(&request.written),
                 recurring: alone.get(request.written.as_str()).copied(),
+                in_directory: alone.contains_key(request.written.as_str())
+                    && in_directory(request, knowledge),
                 learned: (knowledge.memory)(&slot(&request.url, load.vector), &request.written),
             })
             .collect(),
@@ -59,41 +63,78 @@ fn recurring<'s>(
     if knowledge.recurring.is_empty() {
         return (HashMap::new(), Vec::new());
     }
-    let urls: HashSet<&str> = survey
-        .loads
-        .iter()
-        .flat_map(|load| &load.requests)
-        .map(|request| request.written.as_str())
-        .collect();
-    let mut standing: HashMap<&str, (Named, Vec<&str>)> = HashMap::new();
-    for url in urls {
-        for (identifier, named) in knowledge.recurring.in_url(url) {
-            let (_, urls) = standing.entry(identifier).or_insert((named, Vec::new()));
-            urls.push(url);
+    let mut standing: HashMap<&str, Standing<'s>> = HashMap::new();
+    for (number, load) in survey.loads.iter().enumerate() {
+        let urls: HashSet<&str> = load
+            .requests
+            .iter()
+            .map(|request| request.written.as_str())
+            .collect();
+        for url in urls {
+            for (identifier, named) in knowledge.recurring.in_url(url) {
+                let standing = standing.entry(identifier).or_insert(Standing {
+                    named,
+                    loads: HashSet::new(),
+                    urls: HashSet::new(),
+                });
+                standing.loads.insert(number);
+                standing.urls.insert(url);
+            }
         }
     }
     let mut alone = HashMap::new();
     let mut spread = Vec::new();
-    for (identifier, (named, urls)) in standing {
-        match urls.as_slice() {
-            [only] => drop(alone.insert(*only, named)),
-            _ => spread.push(identifier.to_owned()),
+    for (identifier, standing) in standing {
+        // One image in two sizes is one image, and so is one that stands twice for two kinds of screens.
+        if standing.loads.len() == 1 || standing.urls.len() == 1 {
+            alone.extend(standing.urls.into_iter().map(|url| (url, standing.named)));
+        } else {
+            spread.push(identifier.to_owned());
         }
     }
     (alone, spread)
 }
 
+/// Where one identifier stands.
+struct Standing<'s> {
+    named: Named,
+    loads: HashSet<usize>,
+    urls: HashSet<&'s str>,
+}
+
+/// Whether all that recurs in a URL and is known from `List-Unsubscribe` stands in the directories of its path: where senders file
+/// their images under their own account, which stands in their links as well.
+fn in_directory(request: &Request, knowledge: &Knowledge<'_>) -> bool {
+    let Some((directories, file)) = request.url.path.rsplit_once('/') else {
+        return false;
+    };
+    let rest = format!(
+        "{} {file} {}",
+        request.url.host,
+        request.url.query.as_deref().unwrap_or_default()
+    );
+    let found = knowledge.recurring.in_url(directories);
+    let mut found = found.values();
+    found.all(|named| *named == Named::ListUnsubscribe)
+        && knowledge.recurring.in_url(&rest).is_empty()
+}
+
 /// For each marker of the operator the load that follows it.
 fn marked(html: &[u8], survey: &Survey, knowledge: &Knowledge<'_>) -> HashSet<usize> {
-    let ends = knowledge.own.marked(html).into_iter();
-    ends.filter_map(|end| {
-        let behind = survey.loads.iter().enumerate();
-        let behind = behind.filter(|(_, load)| load.span.start >= end);
-        behind
-            .min_by_key(|(_, load)| load.span.start)
-            .map(|(number, _)| number)
-    })
-    .collect()
+    let ends = knowledge.own.marked(html);
+    if ends.is_empty() {
+        return HashSet::new();
+    }
+    let loads = survey.loads.iter().enumerate();
+    let mut starts: Vec<_> = loads
+        .map(|(number, load)| (load.span.start, number))
+        .collect();
+    starts.sort_unstable();
+    let behind = |end: usize| starts.get(starts.partition_point(|(start, _)| *start < end));
+    ends.into_iter()
+        .filter_map(behind)
+        .map(|(_, number)| *number)
+        .collect()
 }
 
 /// How often each URL stands in these loads, counted apart for each kind of client: one pixel written once for all,

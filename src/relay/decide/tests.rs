@@ -221,6 +221,7 @@ fn matters() -> impl Strategy<Value = Matter<'static>> {
     ];
     (sight, link).prop_map(|(sight, withdrawal)| Matter {
         sight,
+        others: &[],
         image: None,
         withdrawal,
     })
@@ -372,7 +373,7 @@ proptest! {
             trackers: match purposes { [] => Vec::new(), _ => vec![tracker("t.example", purposes, "us")] },
             ..Stream::built_in()
         };
-        let matter = Matter { sight: Sight::Finding("t.example"), image: None, withdrawal: WithdrawalLink::Present };
+        let matter = Matter { sight: Sight::Finding("t.example"), others: &[], image: None, withdrawal: WithdrawalLink::Present };
         let standing = standing(&changes, &contact, true);
         let plain = Around { named: None, ..around.clone() };
         let with = Around { named: Some(named.iter().copied().collect()), ..around };

@@ -19,6 +19,7 @@ fn of(stream: &Stream) -> Assignment<'_> {
 fn seen(sight: Sight<'_>) -> Matter<'_> {
     Matter {
         sight,
+        others: &[],
         image: None,
         withdrawal: WithdrawalLink::NotDemanded,
     }
@@ -57,6 +58,52 @@ fn a_proven_grant_of_the_declared_purpose_keeps() {
         &quiet(&of(&undeclared)),
     );
     assert_eq!(decision.reason, Some(Reason::Undeclared));
+}
+
+/// A tag that asks two hosts is kept only where both may be asked: the second may be a partner's, for another purpose.
+#[test]
+fn every_host_of_a_finding_has_to_be_permitted() {
+    let granted = fold(&[change(
+        ChangeKind::Granted,
+        &[Purpose::CampaignPerformance],
+        1,
+        true,
+    )]);
+    let trackers = [
+        ("open.shop.example", Purpose::CampaignPerformance),
+        ("px.partner.example", Purpose::CrossChannelProfiling),
+    ];
+    let stream = Stream {
+        trackers: trackers
+            .map(|(host, purpose)| tracker(host, &[purpose], "us"))
+            .to_vec(),
+        ..Stream::built_in()
+    };
+    let (ours, partners) = (
+        ["open.shop.example".to_owned()],
+        ["px.partner.example".to_owned()],
+    );
+    for (others, kept) in [(&[][..], true), (&ours, true), (&partners, false)] {
+        let matter = Matter {
+            others,
+            ..seen(Sight::Finding("open.shop.example"))
+        };
+        let assignment = of(&stream);
+        assert_eq!(
+            decide(matter, Ok(&granted), &quiet(&assignment)).keeps(),
+            kept,
+            "{others:?}"
+        );
+        let alone = Classes::new(
+            [matter, seen(Sight::Finding("open.shop.example"))].into_iter(),
+            &assignment,
+        );
+        let decisions = alone.decide(Ok(&granted), &quiet(&assignment));
+        assert_eq!(
+            decisions.iter().map(Decision::keeps).collect::<Vec<_>>(),
+            [kept, true]
+        );
+    }
 }
 
 /// DESIGN 4 "Uninspectable", row by row.
@@ -164,6 +211,7 @@ fn a_demanded_link_that_is_absent_keeps_nothing() {
     ] {
         let matter = Matter {
             sight: Sight::Finding("t.example"),
+            others: &[],
             image: None,
             withdrawal,
         };
