@@ -70,6 +70,7 @@ pub(crate) struct Counts {
     pub(crate) unconfirmed: usize,
     pub(crate) twice: usize,
     pub(crate) reports: usize,
+    pub(crate) delayed: usize,
     pub(crate) dead: usize,
     pub(crate) kills: usize,
     pub(crate) owed: usize,
@@ -87,6 +88,7 @@ impl Counts {
         self.unconfirmed += other.unconfirmed;
         self.twice += other.twice;
         self.reports += other.reports;
+        self.delayed += other.delayed;
         self.dead += other.dead;
         self.kills += other.kills;
         self.owed += other.owed;
@@ -159,6 +161,32 @@ impl Model {
                     true => self.counts.kept += 1,
                     false => self.counts.kept_less += 1,
                 }
+            }
+        }
+    }
+
+    /// A failed report was taken.
+    pub(crate) fn reported(&mut self, number: usize, failed: Vec<String>) {
+        self.say(format!("a report about {number}: {failed:?}"));
+        self.reports
+            .extend(failed.into_iter().map(|path| (number, path)));
+    }
+
+    /// A delayed report was taken: true of those whom the client named, and who are not served as far as the relay can know.
+    /// It ends nothing.
+    pub(crate) fn said_late(&mut self, number: usize, delayed: &[String]) {
+        self.say(format!("a report that {number} is late: {delayed:?}"));
+        self.counts.delayed += delayed.len();
+        for rcpt in delayed {
+            let named = |submission: &Submission| submission.told.contains_key(rcpt);
+            if !self.submissions.get(&number).is_some_and(named) {
+                self.violate(format!("{number}: late for {rcpt}, whom nobody named"));
+            }
+            if self
+                .copies_of(number, rcpt)
+                .any(|copy| copy.confirmed && copy.life >= self.dead_lives)
+            {
+                self.violate(format!("{number}: late for {rcpt}, who has it"));
             }
         }
     }
@@ -267,6 +295,7 @@ impl Model {
             kept: seen.kept,
             kept_less: seen.kept_less,
             smuggled: seen.smuggled,
+            delayed: seen.delayed,
             ..counts
         };
     }

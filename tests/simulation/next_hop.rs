@@ -393,15 +393,10 @@ impl<S: Stream> Connection<S> {
     fn take(&self, number: Option<usize>, rcpt: &str, octets: &[u8], confirmed: bool) {
         let mut model = self.hop.model();
         let Some(number) = number else {
-            let reported = reported(octets);
-            let number = model.by_sender(rcpt);
-            return match number {
-                Some(number) if !reported.is_empty() => {
-                    model.say(format!("a report about {number}: {reported:?}"));
-                    model
-                        .reports
-                        .extend(reported.into_iter().map(|path| (number, path)));
-                }
+            let (failed, delayed) = (reported(octets, "failed"), reported(octets, "delayed"));
+            return match model.by_sender(rcpt) {
+                Some(number) if !failed.is_empty() => model.reported(number, failed),
+                Some(number) if !delayed.is_empty() => model.said_late(number, &delayed),
                 _ => model.violate(format!("a report about nothing, to {rcpt}")),
             };
         };
@@ -524,11 +519,11 @@ fn is_refusal(text: &str) -> bool {
     code.starts_with(['4', '5']) && code.ends_with([' ', '-'])
 }
 
-/// Whom a failed report is about.
-fn reported(octets: &[u8]) -> Vec<String> {
+/// Whom a report of this kind is about.
+fn reported(octets: &[u8], action: &str) -> Vec<String> {
     // Headers of a returned message may have any octets; what is looked for is ASCII.
     let text: String = octets.iter().map(|octet| char::from(*octet)).collect();
-    if !text.contains("Action: failed") {
+    if !text.contains(&format!("\r\nAction: {action}\r\n")) {
         return Vec::new();
     }
     text.lines()
