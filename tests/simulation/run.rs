@@ -47,6 +47,8 @@ struct World {
     disk: Option<&'static str>,
     deadliness: u64,
     next_number: usize,
+    /// Deaths that are still to come.
+    strikes: Vec<JoinHandle<()>>,
 }
 
 /// Plays one seed to its end.
@@ -125,6 +127,7 @@ impl World {
             disk: None,
             deadliness,
             next_number: 1,
+            strikes: Vec::new(),
         };
         world.say(format!(
             "seed {seed}: {:?} in, lmtp out {lmtp_out}, meanness {}, deadliness {deadliness}\n{}",
@@ -346,10 +349,10 @@ impl World {
     fn strike_soon(&mut self) {
         let after = Duration::from_micros(self.dice.next() % 8_000);
         let clock = Arc::clone(&self.clock);
-        tokio::spawn(async move {
+        self.strikes.push(tokio::spawn(async move {
             tokio::time::sleep(after).await;
             clock.kill();
-        });
+        }));
     }
 
     /// A few seconds, and real time for the other threads.
@@ -393,6 +396,10 @@ impl World {
     /// Everybody is polite, and time passes, until nothing is owed.
     async fn make_peace(&mut self) {
         self.hop.polite.store(true, Ordering::SeqCst);
+        // One that came late would end the last life, and what is owed would be owed for ever.
+        for strike in self.strikes.drain(..) {
+            let _ = strike.await;
+        }
         self.turn(true);
         self.end(Order::Stop).await;
         let_all_room(&mut self.setting.text);
