@@ -30,6 +30,8 @@ mod full;
 mod gone;
 #[path = "owed/quarantine.rs"]
 mod quarantine;
+#[path = "owed/several.rs"]
+mod several;
 
 use std::fs;
 use std::thread::{self, sleep};

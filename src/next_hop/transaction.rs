@@ -5,6 +5,8 @@
 //! Failure before MAIL's reply is [`Unreachable`]; after that every forward-path has a reply or a [`Fate`], and a
 //! connection that is not known to stand between two transactions is closed, never given back.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use crate::mime::splice::Spliced;
@@ -21,6 +23,9 @@ use super::opening::{Ask, Opening, is_invitation, open, rcpt_commands, rcpt_repl
 use super::pool::Slot;
 use super::replies;
 use super::unreachable::{Step, Unreachable};
+
+/// How long a RSET between two transactions may take, within `command_timeout_seconds`.
+const RSET_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the transaction stands.
 #[derive(Debug)]
@@ -207,7 +212,9 @@ impl ServerTransaction {
 
     /// RSET; the connection is kept when it is answered 2xx.
     pub(super) async fn reset(mut self) -> Slot {
-        self.rset(None).await;
+        // A connection that is not answered is dropped all the same: nobody waits for it longer than this.
+        let until = Instant::now() + RSET_PATIENCE;
+        self.rset(Some(until)).await;
         self.slot
     }
 

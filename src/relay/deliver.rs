@@ -91,6 +91,9 @@ impl Relay {
             way = self
                 .deliver_parcel(journey, &load, parcel, way, keeper, &mut delivery)
                 .await;
+            if journey.together && !delivery.begun {
+                break;
+            }
             if keeper == Keeper::WriteAhead && delivery.is_the_clients(parcel) {
                 break;
             }
@@ -125,6 +128,10 @@ impl Relay {
             },
         };
         let all_again = accepted.len() == parcel.recipients.len();
+        if journey.together && !all_again && !delivery.begun {
+            // All are served or none: the refusals are the answer.
+            return Way::Line(transit.reset().await);
+        }
         if keeper == Keeper::WriteAhead && !all_again && delivery.prepared.is_none() {
             match self.prepare(journey, load.message).await {
                 Ok(prepared) => delivery.prepared = Some(prepared),

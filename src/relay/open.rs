@@ -281,6 +281,17 @@ impl Open {
         // Somebody who was accepted is not any more: this transaction cannot carry the data, but its verdicts on further
         // recipients are true; the end of data sorts out the rest.
         self.whole = again.iter().all(Reply::is_done);
+        if self.together {
+            // Where mail is kept for a next hop that is down, no answer is no refusal.
+            let kept = |reply: &Reply| self.relay.keeps() && is_about_the_way(reply);
+            let refusals: Vec<_> = again
+                .into_iter()
+                .filter(|reply| !reply.is_done() && !kept(reply))
+                .collect();
+            for refusal in refusals {
+                self.refuse_all(refusal);
+            }
+        }
         true
     }
 }

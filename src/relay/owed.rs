@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::deliver::{Keeper, Load, deadline};
 use super::journey::{Journey, failed, rejected, still_owed, with_reply};
 use super::{Judged, Relay};
+use crate::next_hop::Fate;
 use crate::smtp::replies;
 use crate::smtp::reply::Reply;
 use crate::spool::{EntryId, Envelope, Owed, Owes, Recipient};
@@ -127,7 +128,7 @@ impl Relay {
             }
         };
         let now = Timestamp::now();
-        let (mut recipients, at_once) = self.deliver_debts(&owed).await;
+        let (mut recipients, at_once) = self.deliver_debts(&mut owed).await;
         if self
             .spool
             .settings()
@@ -135,16 +136,8 @@ impl Relay {
         {
             recipients = recipients.into_iter().filter_map(expired).collect();
         }
-        if !recipients.is_empty() && recipients != owed.envelope.recipients {
-            // A report may take its time: whatever ends this attempt before its end, nobody gets a second copy for it.
-            let envelope = Envelope {
-                recipients: recipients.clone(),
-                ..owed.envelope.clone()
-            };
-            if let Err(error) = owed.note(envelope).await {
-                tracing::error!(%id, %error, "the spool could not note the outcome of an attempt");
-            }
-        }
+        // A report may take its time: whatever ends this attempt before its end, nobody gets a second copy for it.
+        self.note_progress(&mut owed, recipients.clone()).await;
         owed.envelope.delay_told_at = self.tell_delay(&owed, &recipients).await;
         let reported = self.report_failures(&owed, recipients).await;
         self.put_back(owed, reported, now, at_once).await;
@@ -152,8 +145,8 @@ impl Relay {
 
     /// Tries every copy that is owed; answers with what is still owed to whom, and whether to try again at once, because
     /// what was decided no longer stood.
-    async fn deliver_debts(&self, owed: &Owed) -> (Vec<Recipient>, bool) {
-        let envelope = &owed.envelope;
+    async fn deliver_debts(&self, owed: &mut Owed) -> (Vec<Recipient>, bool) {
+        let envelope = &owed.envelope.clone();
         let (copies, mut others): (Vec<_>, Vec<_>) = envelope
             .recipients
             .iter()
@@ -189,30 +182,50 @@ impl Relay {
             intended,
             teaches: _,
         } = judged;
-        let load = Load {
-            message: &owed.message,
-            recipients: journey.rcpts.len(),
-            parcels: &parcels,
-            grounds: &grounds,
-            deadline: self.unhurried(),
+        let message = owed.message.clone();
+        let mut progress = Progress {
+            copies,
+            others,
+            aside,
+            fates: vec![None; journey.rcpts.len()],
         };
-        let delivery = self
-            .deliver(&journey, load, None, Keeper::Spool, None)
-            .await;
-        self.conclude(&journey, intended, &delivery.fates, &aside, None)
-            .await;
-        for (index, recipient) in copies.into_iter().enumerate() {
-            let left = match aside.get(&index) {
-                Some(reply) if reply.code() >= 500 => rejected(recipient, reply),
-                Some(reply) => Some(with_reply(recipient, reply)),
-                None => still_owed(
-                    recipient,
-                    delivery.fates.get(index).and_then(Option::as_ref),
-                ),
+        let mut outdated = false;
+        for (number, parcel) in parcels.iter().enumerate() {
+            let load = Load {
+                message: &message,
+                recipients: journey.rcpts.len(),
+                parcels: std::slice::from_ref(parcel),
+                grounds: &grounds,
+                deadline: self.unhurried(),
             };
-            others.extend(left);
+            let delivery = self
+                .deliver(&journey, load, None, Keeper::Spool, None)
+                .await;
+            outdated |= delivery.outdated;
+            progress.take(delivery.fates);
+            if number + 1 < parcels.len() {
+                // The next one may take its time: whatever ends this attempt, nobody who has a copy gets a second one.
+                self.note_progress(owed, progress.left()).await;
+            }
         }
-        (others, delivery.outdated)
+        self.conclude(&journey, intended, &progress.fates, &progress.aside, None)
+            .await;
+        (progress.left(), outdated)
+    }
+
+    /// Writes down in the midst of an attempt who is still owed something.
+    async fn note_progress(&self, owed: &mut Owed, recipients: Vec<Recipient>) {
+        if recipients.is_empty() || recipients == owed.envelope.recipients {
+            return;
+        }
+        let envelope = Envelope {
+            recipients,
+            ..owed.envelope.clone()
+        };
+        let id = owed.envelope.id.clone();
+        if let Err(error) = owed.note(envelope).await {
+            tracing::error!(%id, %error, "the spool could not note the outcome of an attempt");
+        }
     }
 
     /// When an attempt has to be over. No client waits, so the next hop gets its `dot_timeout` on top: cut off earlier, a
@@ -249,6 +262,37 @@ impl Relay {
         if let Err(error) = written {
             tracing::error!(%id, %error, "the spool could not note the outcome of an attempt");
         }
+    }
+}
+
+/// How far an attempt has come.
+struct Progress {
+    /// Who was owed a copy, by index of the forward-path.
+    copies: Vec<Recipient>,
+    /// Who is owed something else.
+    others: Vec<Recipient>,
+    aside: BTreeMap<usize, Reply>,
+    fates: Vec<Option<Fate>>,
+}
+
+impl Progress {
+    fn take(&mut self, fates: Vec<Option<Fate>>) {
+        for (known, fate) in self.fates.iter_mut().zip(fates) {
+            if fate.is_some() {
+                *known = fate;
+            }
+        }
+    }
+
+    /// Who is still owed something.
+    fn left(&self) -> Vec<Recipient> {
+        let copies = self.copies.iter().cloned().enumerate();
+        let left = copies.filter_map(|(index, recipient)| match self.aside.get(&index) {
+            Some(reply) if reply.code() >= 500 => rejected(recipient, reply),
+            Some(reply) => Some(with_reply(recipient, reply)),
+            None => still_owed(recipient, self.fates.get(index).and_then(Option::as_ref)),
+        });
+        self.others.iter().cloned().chain(left).collect()
     }
 }
 

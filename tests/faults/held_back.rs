@@ -242,3 +242,23 @@ fn a_next_hop_cannot_say_more_than_one_reply() {
     assert!(said(&mut client).starts_with("250 "));
     assert!(client.is_silent(Duration::from_millis(200)));
 }
+
+/// RSET is there to give a connection back, which is dropped as well: who is silent at it does not hold up the answer. Its client
+/// waits for less than `command_timeout` is here.
+#[test]
+fn a_next_hop_that_is_silent_at_rset_holds_up_no_answer() {
+    let silent = Rule::on(Verb::Rset, [Act::Stop("rset"), Act::Close]);
+    let hop = IllMannered::start(Script::smtp().rule(silent));
+    let limits = &[
+        "command_timeout_seconds = 300",
+        "answer_within_seconds = 3000",
+    ];
+    let served = start(&Config {
+        next_hop: next_hop_lines(&hop, "smtp", limits),
+        ..config_for(&hop)
+    });
+    let told = Submission::new(&FOUR, letter()).send(served.address());
+    assert_eq!(told.dot, ["250 2.0.0 taken"], "{}", served.log());
+    assert_eq!(count(&hop), [1; 4]);
+    hop.go_on("rset");
+}

@@ -1,6 +1,8 @@
 //! `selective_rejects = false`, for Postfix's `smtpd_proxy_options = speed_adjust`: all recipients or none. One refused RCPT
 //! refuses the whole message at its dot, with the mildest refusal, and nothing of it is given to the next hop.
 
+use std::time::Duration;
+
 use crate::ill_mannered::{Act, IllMannered, Rule, Verb};
 use crate::rule::Speaks;
 use crate::*;
@@ -125,4 +127,83 @@ fn all_accepted_is_as_ever() {
     assert!(told.dot[0].starts_with("250 "), "{told:?}");
     assert_eq!(FOUR.map(|who| copies(&hop, who)), [1; 4]);
     assert_own_variants(&hop, &letter());
+}
+
+/// Mixed: the envelope is given again for each variant, ANNA's and DORA's first. Who is refused then is refused for all as long as
+/// nothing was begun.
+#[test]
+fn one_refused_when_the_envelope_is_given_again_refuses_the_whole_message() {
+    for (name, who, said, expected) in [
+        ("5xx", vec![ANNA], "550 5.1.1 gone", "550 5.1.1 gone"),
+        ("4xx", vec![DORA], "450 4.2.0 busy", "450 4.2.0 busy"),
+        (
+            "everybody",
+            vec![ANNA, DORA],
+            "550 5.1.1 gone",
+            "550 5.1.1 gone",
+        ),
+    ] {
+        let script = who.iter().fold(script(Speaks::Smtp), |script, who| {
+            script.rule(
+                Rule::on(Verb::Rcpt, [Act::say(said)])
+                    .containing(who)
+                    .transaction(2),
+            )
+        });
+        let hop = IllMannered::start(script);
+        let served = together(&hop);
+        let told = Submission::new(&FOUR, letter()).send(served.address());
+        assert!(told.dot[0].starts_with(expected), "{name}: {told:?}");
+        assert_eq!(hop.transactions(), [], "{name}");
+        assert!(!hop.commands().iter().any(|line| line == "DATA"), "{name}");
+        assert!(spool_is_empty(&served), "{name}");
+    }
+}
+
+/// A client that thinks for longer than its connection is held: its envelope is given again, behind its next RCPT or its dot.
+#[test]
+fn one_refused_after_the_connection_was_given_back_refuses_the_whole_message() {
+    let pause = Duration::from_secs(2);
+    let limits = &["hold_before_data_seconds = 1"];
+    for between in [true, false] {
+        let hop = IllMannered::start(
+            script(Speaks::Smtp).rule(
+                Rule::on(Verb::Rcpt, [Act::say("550 5.1.1 gone")])
+                    .containing(ANNA)
+                    .transaction(2),
+            ),
+        );
+        let served = start(&Config {
+            listener: vec!["selective_rejects = false".to_owned()],
+            next_hop: next_hop_lines(&hop, "smtp", limits),
+            ..config_for(&hop)
+        });
+        let mut client = Client::connect(served.address());
+        client.reply();
+        let mut say = |line: &str| {
+            client.send(format!("{line}\r\n").as_bytes());
+            client.reply().pop().unwrap_or_default()
+        };
+        say("EHLO client.example");
+        say(&format!("MAIL FROM:<{SENDER}>"));
+        let mut told = vec![say(&format!("RCPT TO:<{ANNA}>"))];
+        if between {
+            thread::sleep(pause);
+        }
+        told.push(say(&format!("RCPT TO:<{DORA}>")));
+        if !between {
+            thread::sleep(pause);
+        }
+        told.push(say("DATA"));
+        client.send(&on_the_wire(&letter()));
+        told.push(client.line().unwrap_or_default());
+        let codes: Vec<&str> = told.iter().map(|reply| &reply[..4]).collect();
+        assert_eq!(
+            codes,
+            ["250 ", "250 ", "354 ", "550 "],
+            "{between}: {told:?}"
+        );
+        assert_eq!(hop.transactions(), [], "{between}");
+        assert!(spool_is_empty(&served), "{between}");
+    }
 }
