@@ -139,7 +139,7 @@ impl Relay {
         // A report may take its time: whatever ends this attempt before its end, nobody gets a second copy for it.
         self.note_progress(&mut owed, recipients.clone()).await;
         owed.envelope.delay_told_at = self.tell_delay(&owed, &recipients).await;
-        let reported = self.report_failures(&owed, recipients).await;
+        let reported = self.report_failures(&mut owed, recipients).await;
         self.put_back(owed, reported, now, at_once).await;
     }
 
@@ -163,7 +163,7 @@ impl Relay {
                 self.examiner.settings.mixed_consent,
             )
             .await;
-        owed.is_decided();
+        owed.is_decided().await;
         let judged = match judged {
             Ok(judged) => judged,
             Err(reply) => {

@@ -19,14 +19,18 @@ use crate::spool::{Envelope, Owed, Owes, Recipient};
 
 impl Relay {
     /// Sends one report about all who failed; answers with what is still owed, or why the entry has to be given up.
-    pub(super) async fn report_failures(&self, owed: &Owed, recipients: Vec<Recipient>) -> Left {
+    pub(super) async fn report_failures(
+        &self,
+        owed: &mut Owed,
+        recipients: Vec<Recipient>,
+    ) -> Left {
         let (failures, rest): (Vec<_>, Vec<_>) = recipients
             .into_iter()
             .partition(|recipient| recipient.owes == Owes::FailedDsn);
         if failures.is_empty() {
             return Left::Owed(rest);
         }
-        let ReversePath::Mailbox(to) = &owed.envelope.reverse_path else {
+        let ReversePath::Mailbox(to) = owed.envelope.reverse_path.clone() else {
             return keep_or_give_up(
                 rest,
                 failures,
@@ -34,8 +38,9 @@ impl Relay {
             );
         };
         let returned = self.returned(&owed.envelope, &owed.message).await;
+        owed.is_decided().await;
         let fate = self
-            .send_report(Kind::Failed, owed, to, &failures, returned)
+            .send_report(Kind::Failed, owed, &to, &failures, returned)
             .await;
         match fate {
             Fate::Taken(_) => {

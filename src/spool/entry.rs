@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
 
 use super::envelope::{Stored, Unreadable};
 use super::index::Stage;
@@ -191,11 +192,38 @@ struct Claim {
     seal: Seal,
     /// What to go by at the next attempt, where the disk knows less.
     fresher: Option<Box<Envelope>>,
+    /// Held while the message is read and decided.
+    turn: Option<Turn>,
     settled: bool,
 }
 
+/// The right to decide an entry: beside others, or alone where the process has died over it.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held, never looked at")]
+pub(super) enum Turn {
+    Beside(OwnedRwLockReadGuard<()>),
+    Alone(OwnedRwLockWriteGuard<()>),
+}
+
+impl Turn {
+    /// Waits for it. A death while several were being decided counts for each of them; from then on each is decided with no other
+    /// owed entry beside it, so that only the one that kills is found dying again.
+    pub(super) async fn of(spool: &Spool, id: &EntryId) -> Self {
+        let deciding = Arc::clone(&spool.deciding);
+        let deaths = spool.index().deaths(id);
+        match deaths {
+            0 => Self::Beside(deciding.read_owned().await),
+            _ => Self::Alone(deciding.write_owned().await),
+        }
+    }
+}
+
 impl Owed {
-    pub(super) fn claim(spool: Arc<Spool>, id: &EntryId) -> Result<Option<Self>, SpoolError> {
+    pub(super) fn claim(
+        spool: Arc<Spool>,
+        id: &EntryId,
+        turn: Turn,
+    ) -> Result<Option<Self>, SpoolError> {
         let Some(fresher) = spool.index().claim(id) else {
             return Ok(None);
         };
@@ -207,6 +235,7 @@ impl Owed {
                 sha256: String::new(),
             },
             fresher,
+            turn: Some(turn),
             settled: false,
         };
         claim.note(hand::Stage::Deciding);
@@ -248,8 +277,20 @@ impl Owed {
 
     /// The message was read and decided: what the process dies of from here on is not its content, and waiting for a next hop
     /// is most of an attempt.
-    pub fn is_decided(&self) {
-        self.claim.note(hand::Stage::Delivering);
+    pub async fn is_decided(&mut self) {
+        if self.claim.turn.is_none() {
+            return;
+        }
+        let (spool, id) = (Arc::clone(&self.claim.spool), self.claim.id.clone());
+        let noted = blocking(move || {
+            let deaths = spool.index().deaths(&id);
+            hand::note(&spool.layout, &id, hand::Stage::Delivering, deaths);
+            Ok(())
+        });
+        if let Err(error) = noted.await {
+            tracing::warn!(entry = %self.claim.id, %error, "that an entry is decided could not be noted");
+        }
+        self.claim.turn = None;
     }
 
     /// Notes in the midst of an attempt what is still owed, so that nothing that happens in the rest of it brings back

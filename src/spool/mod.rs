@@ -46,7 +46,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 
 pub use entry::{Owed, Prepared};
 pub use envelope::{
@@ -222,6 +222,8 @@ pub struct Spool {
     index: Mutex<Index>,
     holds: Arc<Holds>,
     changed: Notify,
+    /// Whoever decides an entry holds it: shared, or alone (`entry::Turn`).
+    deciding: Arc<RwLock<()>>,
     /// The lock goes with the handle, so it is kept for as long as the spool.
     _lock: File,
 }
@@ -264,6 +266,7 @@ impl Spool {
             index: Mutex::new(index),
             holds: Arc::new(holds),
             changed: Notify::new(),
+            deciding: Arc::default(),
             _lock: lock,
         }))
     }
@@ -297,8 +300,9 @@ impl Spool {
     /// Takes a due entry in hand and reads it. `None` when it is gone or in another's hands. Dropping the answer
     /// gives it back, to be tried again after the first wait.
     pub async fn claim(self: &Arc<Self>, id: &EntryId) -> Result<Option<Owed>, SpoolError> {
+        let turn = entry::Turn::of(self, id).await;
         let (spool, id) = (Arc::clone(self), id.clone());
-        blocking(move || Owed::claim(spool, &id)).await
+        blocking(move || Owed::claim(spool, &id, turn)).await
     }
 
     /// The first time a held message was seen, which is `now` when it never was. `key` is a digest made by the caller.

@@ -591,9 +591,9 @@ async fn an_entry_that_the_process_dies_over_is_left_alone_and_can_be_tried_agai
     drop(spool);
     for death in 1..=settings.crashes {
         let spool = Spool::open(&settings).unwrap();
+        let mut other = spool.claim(&id("e2")).await.unwrap().unwrap();
+        other.is_decided().await;
         let in_hand = spool.claim(&id("e1")).await.unwrap().unwrap();
-        let other = spool.claim(&id("e2")).await.unwrap().unwrap();
-        other.is_decided();
         assert_eq!(seen(&settings, "e1"), Some(State::InHand), "death {death}");
         // As if killed: nothing of it is dropped in order, but for the lock.
         let notes = fs::read(spool.layout.working_of(&id("e1"))).unwrap();
@@ -618,6 +618,47 @@ async fn an_entry_that_the_process_dies_over_is_left_alone_and_can_be_tried_agai
     assert_eq!(&owed.message[..], MESSAGE);
     assert_eq!(owed.envelope.dead, None);
     assert!(owed.envelope.retried_at.is_some());
+}
+
+#[tokio::test]
+async fn after_a_death_each_is_decided_alone_so_that_only_one_can_be_found_dying() {
+    let temporary = tempfile::tempdir().unwrap();
+    let settings = settings(temporary.path());
+    let names = ["e1", "e2", "e3"];
+    let spool = Spool::open(&settings).unwrap();
+    for name in names {
+        owe(&spool, name, &["a@x.example"]).await;
+    }
+    // As if killed while it decides the first two.
+    let first = spool.claim(&id("e1")).await.unwrap().unwrap();
+    let second = spool.claim(&id("e2")).await.unwrap().unwrap();
+    let notes = names.map(|name| fs::read(spool.layout.working_of(&id(name))).ok());
+    assert_eq!(notes.iter().flatten().count(), 2);
+    drop((first, second));
+    for (name, note) in names.iter().zip(&notes) {
+        if let Some(note) = note {
+            fs::write(spool.layout.working_of(&id(name)), note).unwrap();
+        }
+    }
+    drop(spool);
+
+    let spool = Spool::open(&settings).unwrap();
+    let mut first = spool.claim(&id("e1")).await.unwrap().unwrap();
+    let waits = async |name| {
+        let id = id(name);
+        tokio::select! {
+            claimed = spool.claim(&id) => panic!("{name} beside e1: {claimed:?}"),
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+        }
+    };
+    waits("e2").await;
+    waits("e3").await;
+    first.is_decided().await;
+    let mut second = spool.claim(&id("e2")).await.unwrap().unwrap();
+    second.is_decided().await;
+    // One over which nobody died stands in nobody's way.
+    let third = spool.claim(&id("e3")).await.unwrap().unwrap();
+    drop((first, second, third));
 }
 
 #[tokio::test]

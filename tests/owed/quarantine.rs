@@ -10,7 +10,7 @@ fn long_letter() -> Vec<u8> {
         Content-Type: text/html; charset=utf-8\r\n\r\n"
         .to_vec();
     letter.extend(
-        b"<p class=\"a\">bread <b>and</b> <i style=\"color:red\">salt</i></p>\r\n".repeat(60_000),
+        b"<p class=\"a\">bread <b>and</b> <i style=\"color:red\">salt</i></p>\r\n".repeat(20_000),
     );
     letter
 }
