@@ -14,7 +14,7 @@ use super::grounds::Grounds;
 use super::journey::Journey;
 use super::plan::Parcel;
 use super::settle::error_reply;
-use crate::next_hop::{Fate, Line, Transit};
+use crate::next_hop::{Fate, Line, Transit, is_about_the_way};
 use crate::smtp::replies;
 use crate::smtp::reply::{Reply, Severity};
 use crate::spool::Prepared;
@@ -214,6 +214,10 @@ impl Relay {
             match reply.severity() {
                 Severity::Done => accepted.push(*recipient),
                 Severity::Refused => delivery.set(*recipient, Fate::Refused(reply)),
+                // What we say in the place of an answer that never came.
+                Severity::NotNow if is_about_the_way(&reply) => {
+                    delivery.set(*recipient, Fate::Down(reply));
+                }
                 Severity::NotNow | Severity::GoOn => delivery.set(*recipient, Fate::NotNow(reply)),
             }
         }

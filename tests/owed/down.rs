@@ -137,6 +137,26 @@ fn a_way_that_fails_is_down() {
     });
 }
 
+/// Mixed: the envelope is given again for each variant, and the way fails there.
+#[test]
+fn a_way_that_fails_when_the_envelope_is_given_again_is_down() {
+    for (transaction, nth) in [(2, 1), (2, 2), (3, 1), (3, 2)] {
+        for close in [true, false] {
+            let mut acts = vec![Act::say("421 4.3.2 stopping")];
+            if close {
+                acts.push(Act::Close);
+            }
+            let bad = Rule::on(Verb::Rcpt, acts).transaction(transaction).nth(nth);
+            let hop = IllMannered::start(Script::smtp().rule(bad));
+            let served = start(&keeping(&hop));
+            let told = mixed().send(served.address());
+            assert_told(&told, "250 ", &served);
+            assert_all_delivered(&hop, &served);
+            assert_eq!(reports(&hop), [], "{transaction} {nth} {close}");
+        }
+    }
+}
+
 /// Idle connections are ended, so that the next transaction opens one of its own.
 fn hop_closes(hop: &IllMannered, served: &Served) {
     wait_until("no idle connection", served, || hop.open() == 0);
