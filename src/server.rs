@@ -380,6 +380,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, mut peer: Peer,
     if way.proxied {
         match introduced(&mut stream, &mut peer, &mut way).await {
             Some(Ok(())) => {}
+            // Where TLS comes first a word in clear would only look like an attack.
+            Some(Err(_)) if peer.doorway.borrow().is_implicit() => return,
             Some(Err(reply)) => return session::turn_away(stream, &way.live, &reply).await,
             None => return,
         }

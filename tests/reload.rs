@@ -21,6 +21,7 @@ mod traffic;
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -426,6 +427,76 @@ fn limits_and_next_hops_are_exchanged() {
     let _second = Talk::greeted(served.address());
     let refused = Talk::tcp(served.address()).expect("421");
     assert!(refused[0].contains("sessions = 2"), "{refused:?}");
+}
+
+/// A session that was there before goes by the new limits from its next MAIL on.
+#[test]
+fn limits_reach_a_client_that_is_there_already() {
+    let config = |limits: &[&str]| Config {
+        limits: limits.iter().map(|&line| line.to_owned()).collect(),
+        ..Config::default()
+    };
+    let served = Served::start(&config(&["recipients = 1000", "bad_commands = 1000"]));
+    let mut talk = Talk::greeted(served.address());
+    talk.says("EHLO client.example", "250");
+    reload(
+        &served,
+        &config(&["recipients = 100", "bad_commands = 3"]),
+        IN_FORCE,
+    );
+    talk.says("MAIL FROM:<a@client.example>", "250");
+    for number in 0..100 {
+        talk.says(&format!("RCPT TO:<b{number}@example.net>"), "250");
+    }
+    talk.says("RCPT TO:<one.more@example.net>", "452");
+    for _ in 0..3 {
+        talk.says("NONSENSE", "500");
+    }
+    talk.says("NONSENSE", "421");
+}
+
+/// A next hop with files stays with its connections as long as they hold the same, however often they were written.
+#[test]
+fn a_next_hop_with_files_is_exchanged_only_with_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let password = directory.path().join("password");
+    fs::write(&password, "first").unwrap();
+    fs::set_permissions(&password, fs::Permissions::from_mode(0o600)).unwrap();
+    let script = |word| {
+        let login = Script::smtp().login("PLAIN", "relay", word);
+        IllMannered::start(login)
+    };
+    let hop = script("first");
+    let towards = |limit: &str| Config {
+        next_hop: [
+            next_hop_lines(&hop, "smtp", &[]),
+            vec![format!(
+                "[next_hop.auth]\nuser = \"relay\"\npassword_file = \"{}\"\nplaintext = true",
+                password.display()
+            )],
+        ]
+        .concat(),
+        limits: vec![limit.to_owned()],
+        ..Config::default()
+    };
+    let served = Served::start(&towards("sessions = 100"));
+    let send = || {
+        let mut talk = Talk::greeted(served.address());
+        talk.says("EHLO client.example", "250");
+        assert!(talk.mail("b@example.net", "to it")[0].starts_with("250"));
+    };
+    send();
+    let before = hop.connections();
+    fs::write(&password, "first").unwrap();
+    reload(&served, &towards("sessions = 90"), IN_FORCE);
+    send();
+    assert_eq!(hop.connections(), before, "the same connection");
+    fs::write(&password, "second").unwrap();
+    reload(&served, &towards("sessions = 80"), IN_FORCE);
+    wait_for("another login", &served, || {
+        let said = hop.commands();
+        said.iter().filter(|line| line.starts_with("AUTH")).count() > before
+    });
 }
 
 #[test]

@@ -225,19 +225,6 @@ impl NextHop {
         self.line(None).await?.begin(mail, xforward).await
     }
 
-    /// [`Line::rerun`] over a line of its own.
-    pub async fn rerun(
-        &self,
-        mail: &Mail,
-        rcpts: &[Rcpt],
-        xforward: &Xforward,
-        message: &Spliced,
-        until: Instant,
-    ) -> Result<(Transit, Vec<Reply>), Unreachable> {
-        let line = self.line(Some(until)).await?;
-        line.rerun(mail, rcpts, xforward, message, until).await
-    }
-
     /// [`Line::transact`] over a line of its own.
     pub async fn transact(
         &self,

@@ -148,6 +148,11 @@ impl Dialog {
         }
     }
 
+    /// What bounds it from now on.
+    pub fn bound(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
     /// What this client may do from now on. What its EHLO was told of REQUIRETLS stays: a login does not ask for another EHLO.
     pub fn allow(&mut self, leave: Leave) {
         let requiretls = self.leave.offers.requiretls;

@@ -123,12 +123,7 @@ where
     let wire = Wire::new(stream, limits.command_line_octets, limits.write_timeout());
     let mut session = Session {
         wire: wire.counting(Arc::clone(&shared.counters)),
-        dialog: Dialog::new(Bounds {
-            protocol: door.protocol,
-            recipients: limits.recipients,
-            bad_commands: limits.bad_commands,
-            idle_commands: limits.idle_commands,
-        }),
+        dialog: Dialog::new(bounds(door.protocol, limits)),
         shared: Arc::clone(&shared),
         live,
         peer,
@@ -158,6 +153,16 @@ where
             }
             tracing::debug!(session = peer.session, %reason, "session ends");
         }
+    }
+}
+
+/// What `[limits]` says of a dialog.
+fn bounds(protocol: crate::smtp::Protocol, limits: &Limits) -> Bounds {
+    Bounds {
+        protocol,
+        recipients: limits.recipients,
+        bad_commands: limits.bad_commands,
+        idle_commands: limits.idle_commands,
     }
 }
 
@@ -372,6 +377,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             return;
         }
         self.shared = Arc::clone(&self.live.borrow());
+        let limits = &self.shared.limits;
+        self.dialog.bound(bounds(self.door.protocol, limits));
+        self.wire.limit_lines(limits.command_line_octets);
+        self.wire.limit_writes(limits.write_timeout());
         let door = Arc::clone(&self.peer.doorway.borrow());
         // A listener that speaks another protocol now does so with its next clients.
         if Arc::ptr_eq(&door, &self.door) || door.protocol != self.door.protocol {

@@ -147,6 +147,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.line_octets = octets;
     }
 
+    /// How long a client may take to read from now on.
+    pub fn limit_writes(&mut self, timeout: Duration) {
+        self.write_timeout = timeout;
+    }
+
     /// The next line, if it has arrived. Does not wait.
     pub fn line(&mut self) -> Option<Line> {
         let unsearched = self.input.get(self.searched..).unwrap_or_default();

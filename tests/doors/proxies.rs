@@ -1,8 +1,10 @@
 //! Who speaks for others: PROXY headers, XCLIENT, XFORWARD, each believed of its own list only.
 
+use std::io::Read;
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::authority::{Authority, RELAY};
 use crate::ill_mannered::{IllMannered, Script};
 use crate::support::{Config, Served};
 use crate::talk::{Talk, text_of};
@@ -151,6 +153,34 @@ fn the_client_behind_a_proxy_is_the_one_that_counts() {
         "{refused:?}"
     );
     let _others = [8, 9, 10, 11].map(|last| come([192, 0, 2, last], "220"));
+}
+
+/// Where TLS comes first, nobody is told in clear why he is sent away.
+#[test]
+fn a_client_sent_away_behind_a_proxy_is_told_nothing_where_tls_comes_first() {
+    let authority = Authority::new();
+    let implicit = authority.sign(RELAY).listener(", mode = \"implicit\"");
+    let served = Served::start(&behind_a_proxy(&[&implicit]));
+    let come = || {
+        let mut talk = Talk::tcp(served.address());
+        talk.send(&of_client([192, 0, 2, 7]));
+        talk
+    };
+    let mut there = [come(), come()];
+    // Both are in before the third comes: each has been asked for its handshake.
+    for talk in &mut there {
+        talk.send(b"\x16\x03\x01");
+    }
+    sleep(Duration::from_millis(200));
+    let mut third = come();
+    let mut said = Vec::new();
+    let _ = third.below().read_to_end(&mut said);
+    assert_eq!(said, b"", "{}", said.escape_ascii());
+    assert!(
+        served.log().contains("client sent away"),
+        "{}",
+        served.log()
+    );
 }
 
 #[test]

@@ -170,7 +170,8 @@ async fn a_rerun_shows_who_is_accepted_before_any_data() {
     );
     let next_hop = smtp(&hop);
     let rcpts = ["a@x.example", "b@x.example"].map(rcpt);
-    let (transit, replies) = next_hop
+    let line = next_hop.line(Some(soon())).await.unwrap();
+    let (transit, replies) = line
         .rerun(&mail(), &rcpts, &Xforward::default(), &message(), soon())
         .await
         .unwrap();

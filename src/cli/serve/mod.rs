@@ -89,6 +89,7 @@ async fn serve(config: Config, seen: Times, handed: Handed) -> Result<(), Failur
     let hangup = signal(SignalKind::hangup());
     let Config { path, file, .. } = config;
     let stores = open(&file)?;
+    let hop_files = reload::contents(&file);
     let shared = build::shared(&file, &stores, build::next_hop(&file)?)?;
     let server = build::server(&file, Arc::clone(&shared), handed).await?;
     for address in server.addresses() {
@@ -121,6 +122,7 @@ async fn serve(config: Config, seen: Times, handed: Handed) -> Result<(), Failur
         tokio::spawn(
             Reload {
                 path,
+                hop_files,
                 file,
                 tried: None,
                 stores,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use ring::digest::{SHA256, digest};
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
@@ -28,6 +29,9 @@ const RETIRING: Duration = Duration::from_secs(1);
 /// Files, and when they changed; one that is not there has no time.
 pub(super) type Times = BTreeMap<PathBuf, Option<SystemTime>>;
 
+/// What a file holds, as a digest; `None` where it cannot be read.
+pub(super) type Contents = (PathBuf, Option<[u8; 32]>);
+
 /// How often it went well, and how often not.
 #[derive(Debug, Default)]
 pub(super) struct Reloads {
@@ -42,6 +46,8 @@ pub(super) struct Reload {
     pub(super) file: File,
     /// Read since then, and not in force: something that it names is missing or wrong.
     pub(super) tried: Option<File>,
+    /// What stands in the files of the next hops in force.
+    pub(super) hop_files: Vec<Contents>,
     pub(super) stores: Stores,
     pub(super) steering: Steering,
     pub(super) relays: watch::Sender<Arc<Relay>>,
@@ -126,7 +132,9 @@ impl Reload {
         let config = super::read(Some(self.path.clone()))?;
         self.tried = Some(config.file.clone());
         let old = self.steering.shared();
-        let kept = self.keeps_the_next_hop(&config.file);
+        // Before they are read to build one: what changes meanwhile is another file at the next look.
+        let hop_files = contents(&config.file);
+        let kept = self.file.next_hops == config.file.next_hops && self.hop_files == hop_files;
         let next_hop = match kept {
             true => Arc::clone(&old.relay.next_hop),
             false => build::next_hop(&config.file)?,
@@ -151,17 +159,22 @@ impl Reload {
             tracing::error!(%error, "the ledger did not take the line about the new configuration");
         }
         self.file = config.file;
+        self.hop_files = hop_files;
         self.tried = None;
         Ok(())
     }
+}
 
-    fn keeps_the_next_hop(&self, new: &File) -> bool {
-        let files = |file: &File| -> Vec<_> {
-            let files = file.next_hops.iter().flat_map(|next_hop| next_hop.files());
-            files.map(Path::to_owned).collect()
-        };
-        self.file.next_hops == new.next_hops && files(new).is_empty()
-    }
+/// What stands in the files of the next hops. A next hop that stays as it is keeps its connections and what is known of its
+/// health, so it is exchanged only when one of these, or its settings, are others.
+pub(super) fn contents(file: &File) -> Vec<Contents> {
+    let files = file.next_hops.iter().flat_map(|next_hop| next_hop.files());
+    let known = files.map(|path| {
+        let octets = std::fs::read(path).ok();
+        let digest = octets.and_then(|octets| digest(&SHA256, &octets).as_ref().try_into().ok());
+        (path.to_owned(), digest)
+    });
+    known.collect()
 }
 
 /// When each file changed that these configurations rest on.
