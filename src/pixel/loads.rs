@@ -288,7 +288,7 @@ impl Surveyor<'_> {
         // Another reading may have this one for the picture's.
         let in_picture = tag.name == "img" && !self.pictures.is_empty();
         if shows_picture {
-            self.picture(&tag, number);
+            self.picture(&tag, number, place);
         }
         if loads.is_empty() && !shows_picture {
             return Ok(());
@@ -317,16 +317,27 @@ impl Surveyor<'_> {
                 _ => None,
             };
         }
-        let first = self.pictures.first();
-        let first = first.and_then(|number| self.survey.loads.get(*number));
-        // What only Word sees in it is not what a browser shows.
-        tag.name == "img" && first.is_some_and(|source| source.place == spot.place)
+        tag.name == "img"
+            && self
+                .pictures
+                .iter()
+                .any(|source| self.stands_in(*source, spot.place))
+    }
+
+    /// Whether a load is for these clients: what only Word sees in a picture is not what a browser shows.
+    fn stands_in(&self, load: usize, place: Place) -> bool {
+        let load = self.survey.loads.get(load);
+        load.is_some_and(|load| load.place == place)
     }
 
     /// The image of a `<picture>`: its box is that of whatever source is chosen (HTML 4.8.1).
-    fn picture(&mut self, tag: &Tag, number: usize) {
+    fn picture(&mut self, tag: &Tag, number: usize, place: Place) {
         let own = self.own_box(tag, Vector::Img);
-        for source in std::mem::take(&mut self.pictures) {
+        let sources = std::mem::take(&mut self.pictures).into_iter();
+        let (shown, others) = sources.partition(|source| self.stands_in(*source, place));
+        self.pictures = others;
+        let shown: Vec<usize> = shown;
+        for source in shown {
             if let Some(load) = self.survey.loads.get_mut(source) {
                 load.own = own;
                 load.shown_by = Some(number);

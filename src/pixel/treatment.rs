@@ -5,6 +5,7 @@
 //! | image, seen by all, with a box             | `blank_image`     | tag and box stay; a transparent GIF shows nothing      |
 //! | image that truly has no box                | `cut_element`     | nothing to keep; Word would draw a box for its source  |
 //! | AMP element                                | `cut_element`     | a `data:` source would make the document invalid       |
+//! | AMP element, `noscript` and comments about | `cut_source`      | the comment in its place could end one of some readers |
 //! | image in a conditional comment, VML        | `cut_source`      | Word shows `data:` as a broken image, no source as none|
 //! | SVG, media, `link`, `lowsrc`, `bgsound`    | `cut_source`      | nothing is fetched, what has a box keeps it            |
 //! | `background` attribute                     | `cut_background`  | without it there is no background                      |
@@ -105,6 +106,8 @@ pub(super) struct Subject<'s> {
     pub(super) no_box: bool,
     /// There are elements whose inside is parsed by other rules, which an `<img>` ends.
     pub(super) other_rules: bool,
+    /// Comments may begin or end elsewhere for some readers, so that one of ours could end one of theirs.
+    pub(super) comments_differ: bool,
 }
 
 /// The table.
@@ -186,7 +189,7 @@ impl Subject<'_> {
     /// Whether its tags may go without a change to anything else.
     fn may_go(&self) -> bool {
         let parsed_alike = self.load.vector.is_amp() || !self.other_rules;
-        self.alone && parsed_alike && !self.load.in_picture
+        self.alone && parsed_alike && !self.load.in_picture && !self.comments_differ
     }
 
     /// The numbers of the attributes that name a request to be stripped, sorted, each once.

@@ -197,4 +197,6 @@ pub(super) fn not_made(why: Uninspectable, kind: StreamKind, hold_over: bool) ->
 }
 
 #[cfg(test)]
+mod second_look_tests;
+#[cfg(test)]
 mod tests;

@@ -14,8 +14,6 @@ pub(super) struct Facts {
     pub(super) look: Look,
     /// One for each of its requests.
     pub(super) persons: Vec<Person>,
-    /// Whether the operator's marker stands before it.
-    pub(super) marked: bool,
 }
 
 /// What in one URL names a person.
@@ -26,6 +24,8 @@ pub(super) struct Person {
     /// Whether it does so only in the directories of the path, where it may be the sender's.
     pub(super) in_directory: bool,
     pub(super) learned: Learned,
+    /// Whether the operator's marker stands before it, or before another load of the same URL.
+    pub(super) marked: bool,
 }
 
 /// Gathers the facts of all loads; with them the recurring identifiers that stand in more than one URL.
@@ -37,7 +37,7 @@ pub(super) fn gather(
 ) -> (Vec<Facts>, Vec<String>) {
     let (alone, spread) = recurring(survey, knowledge);
     let marked = marked(html, survey, knowledge);
-    let facts = survey.loads.iter().enumerate().map(|(number, load)| Facts {
+    let facts = survey.loads.iter().map(|load| Facts {
         look: looker.look(load),
         persons: load
             .requests
@@ -48,9 +48,9 @@ pub(super) fn gather(
                 in_directory: alone.contains_key(request.written.as_str())
                     && in_directory(request, knowledge),
                 learned: (knowledge.memory)(&slot(&request.url, load.vector), &request.written),
+                marked: marked.contains(request.written.as_str()),
             })
             .collect(),
-        marked: marked.contains(&number),
     });
     (facts.collect(), spread)
 }
@@ -119,8 +119,12 @@ fn in_directory(request: &Request, knowledge: &Knowledge<'_>) -> bool {
         && knowledge.recurring.in_url(&rest).is_empty()
 }
 
-/// For each marker of the operator the load that follows it.
-fn marked(html: &[u8], survey: &Survey, knowledge: &Knowledge<'_>) -> HashSet<usize> {
+/// The URLs of the loads that follow a marker of the operator. Of a variant those of its original: what stands behind a marker
+/// there may stand behind it because what stood between is gone.
+fn marked<'s>(html: &[u8], survey: &'s Survey, knowledge: &Knowledge<'s>) -> HashSet<&'s str> {
+    if let Some(whole) = knowledge.whole {
+        return whole.marked.iter().map(String::as_str).collect();
+    }
     let ends = knowledge.own.marked(html);
     if ends.is_empty() {
         return HashSet::new();
@@ -133,7 +137,9 @@ fn marked(html: &[u8], survey: &Survey, knowledge: &Knowledge<'_>) -> HashSet<us
     let behind = |end: usize| starts.get(starts.partition_point(|(start, _)| *start < end));
     ends.into_iter()
         .filter_map(behind)
-        .map(|(_, number)| *number)
+        .filter_map(|(_, number)| survey.loads.get(*number))
+        .flat_map(|load| load.requests.iter())
+        .map(|request| request.written.as_str())
         .collect()
 }
 
