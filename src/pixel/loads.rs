@@ -16,7 +16,8 @@ use encoding_rs::Encoding;
 
 use self::elements::{Form, Sources, sources};
 use self::requests::{DOCUMENTS_DEPTH_MAX, refresh};
-use super::css::{self, Role};
+pub(super) use self::requests::{Request, Site};
+use super::css;
 use super::link::can_be_followed;
 use super::look::{Cover, Covers, of_container};
 use super::reading::Spot;
@@ -24,35 +25,8 @@ use super::size::OwnBox;
 use super::style::{Name, Sheet};
 use super::tag::{Quote, Tag, is_space};
 use super::text::Text;
-use super::url::{Target, Url, clean, percent_decode, srcset, target};
+use super::url::{Target, clean, percent_decode, srcset, target};
 use super::{Document, Limits, Place, Uninspectable, Vector};
-
-/// Where a URL is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Site {
-    /// In this attribute of the tag (by its number).
-    Attribute(usize),
-    /// A CSS token: its raw octets, its role, and whether blanks may stand beside it.
-    Token {
-        /// Raw octets.
-        range: Range<usize>,
-        /// What the URL is for.
-        role: Role,
-        /// Not in an unquoted attribute value.
-        blanks: bool,
-    },
-}
-
-/// One URL that would be requested.
-#[derive(Debug, Clone)]
-pub(super) struct Request {
-    /// References resolved and white space removed.
-    pub(super) written: String,
-    /// Where it goes.
-    pub(super) url: Url,
-    /// Where it is written.
-    pub(super) site: Site,
-}
 
 /// One element or CSS token that would load something.
 #[derive(Debug)]

@@ -23,14 +23,15 @@
 
 mod cut;
 mod images;
+mod persons;
 mod styles;
 
-use self::cut::{cut_tag, padding};
+use self::cut::cut_tag;
+pub(super) use self::persons::deidentify;
 use self::styles::css;
-use super::deidentify::without_identity;
 use super::loads::{Load, Site};
-use super::tag::{Attribute, Quote, Tag};
-use super::{Document, Edit, Knowledge, Place, Vector};
+use super::tag::{Attribute, Tag};
+use super::{Document, Edit, Place, Vector};
 
 /// A transparent image of one pixel. No `=` in it: quoted-printable need not escape it.
 pub const TRANSPARENT_GIF: &str =
@@ -147,42 +148,6 @@ fn goes_whole(vector: Vector, amp: bool) -> bool {
                 vector,
                 Vector::Img | Vector::InputImage | Vector::MediaSource | Vector::Track
             ))
-}
-
-/// Takes the person out of every URL that names one. `None` where some URL is not one whole attribute value, or would not be safe
-/// without its identity.
-pub(super) fn deidentify(
-    subject: &Subject<'_>,
-    knowledge: &Knowledge<'_>,
-) -> Option<(Treatment, Vec<Edit>)> {
-    let tag = subject.tag?;
-    let sites = subject.requests.iter().map(|number| {
-        let request = subject.load.requests.get(*number)?;
-        match request.site {
-            Site::Attribute(attribute) => Some(attribute),
-            Site::Token { .. } => None,
-        }
-    });
-    sites.collect::<Option<Vec<_>>>()?;
-    let edits = subject.named().into_iter().map(|number| {
-        let attribute = tag.attributes.get(number)?;
-        if subject.is_called(attribute, "srcset") || attribute.quote != Quote::Quoted {
-            return None;
-        }
-        let value = std::str::from_utf8(subject.html.get(attribute.value.clone())?).ok()?;
-        let left = without_identity(value, knowledge)?;
-        let before = subject
-            .html
-            .get(attribute.whole.start..attribute.value.start)?;
-        let after = subject.html.get(attribute.value.end..attribute.whole.end)?;
-        let whole = [before, left.as_bytes(), after].concat();
-        let blanks = padding(attribute.whole.len(), whole.len());
-        Some(Edit {
-            range: attribute.whole.clone(),
-            replacement: [" ".repeat(blanks).as_bytes(), &whole].concat(),
-        })
-    });
-    Some((Treatment::Deidentified, edits.collect::<Option<Vec<_>>>()?))
 }
 
 impl Subject<'_> {

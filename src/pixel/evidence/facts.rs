@@ -37,20 +37,30 @@ pub(super) fn gather(
 ) -> (Vec<Facts>, Vec<String>) {
     let (alone, spread) = recurring(survey, knowledge);
     let marked = marked(html, survey, knowledge);
-    let facts = survey.loads.iter().map(|load| Facts {
-        look: looker.look(load),
-        persons: load
-            .requests
-            .iter()
-            .map(|request| Person {
-                recipient: knowledge.needles.found_in(&request.written),
+    let facts = survey.loads.iter().map(|load| {
+        let look = looker.look(load);
+        let person = |request: &Request| {
+            let recipient = knowledge.needles.found_in(&request.text());
+            let unseen = look.unseen().is_some();
+            let fragment = || {
+                knowledge
+                    .needles
+                    .fragment_in(&request.url)
+                    .filter(|_| unseen)
+            };
+            Person {
+                recipient: recipient.or_else(fragment),
                 recurring: alone.get(request.written.as_str()).copied(),
                 in_directory: alone.contains_key(request.written.as_str())
                     && in_directory(request, knowledge),
                 learned: (knowledge.memory)(&slot(&request.url, load.vector), &request.written),
                 marked: marked.contains(request.written.as_str()),
-            })
-            .collect(),
+            }
+        };
+        Facts {
+            look,
+            persons: load.requests.iter().map(person).collect(),
+        }
     });
     (facts.collect(), spread)
 }
@@ -65,13 +75,9 @@ fn recurring<'s>(
     }
     let mut standing: HashMap<&str, Standing<'s>> = HashMap::new();
     for (number, load) in survey.loads.iter().enumerate() {
-        let urls: HashSet<&str> = load
-            .requests
-            .iter()
-            .map(|request| request.written.as_str())
-            .collect();
-        for url in urls {
-            for (identifier, named) in knowledge.recurring.in_url(url) {
+        for request in &load.requests {
+            let url = request.written.as_str();
+            for (identifier, named) in knowledge.recurring.in_url(&request.text()) {
                 let standing = standing.entry(identifier).or_insert(Standing {
                     named,
                     loads: HashSet::new(),
