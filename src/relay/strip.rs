@@ -4,7 +4,8 @@
 //! same octets outside the ranges, none of the stripped findings left and no other appeared. Whatever does not hold makes the
 //! copy uninspectable; there is no way to send it all the same. It must never know for whom a variant is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::examine::Case;
 use super::plan::{Cause, Treatment};
@@ -95,20 +96,12 @@ fn body_splices(
             .ok_or(Uninspectable::ReadingsDiffer)?;
         splices.push(Splice::cut(part.body.clone()));
     }
-    for (index, surveyed) in before.parts.iter().enumerate() {
-        if edits.empty.contains(&surveyed.part) {
-            continue;
-        }
-        let stripped = before
-            .findings
-            .iter()
-            .enumerate()
-            .filter(|(n, found)| found.surveyed == Some(index) && edits.findings.contains(n));
-        let decoded: Vec<_> = stripped
-            .flat_map(|(_, found)| &found.finding.edits)
-            .map(|edit| (edit.range.clone(), edit.replacement.clone()))
-            .collect();
-        if decoded.is_empty() {
+    for (index, decoded) in by_part(before, edits) {
+        let surveyed = before
+            .parts
+            .get(index)
+            .ok_or(Uninspectable::ReadingsDiffer)?;
+        if decoded.is_empty() || edits.empty.contains(&surveyed.part) {
             continue;
         }
         let part = before
@@ -129,6 +122,22 @@ fn body_splices(
         splices.extend(made);
     }
     Ok(splices)
+}
+
+/// The edits of what is taken out, by the part that they are in: gathered once, since there may be thousands of both.
+fn by_part(before: &Survey, edits: &Edits<'_>) -> BTreeMap<usize, Vec<(Range<usize>, Vec<u8>)>> {
+    let mut by_part: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+    for number in edits.findings {
+        let Some(found) = before.findings.get(*number) else {
+            continue;
+        };
+        let made = found.finding.edits.iter();
+        let made = made.map(|edit| (edit.range.clone(), edit.replacement.clone()));
+        if let Some(part) = found.surveyed {
+            by_part.entry(part).or_default().extend(made);
+        }
+    }
+    by_part
 }
 
 fn examine_again(
