@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::loads::{Load, Request, Survey};
-use super::super::look::{Look, Looker};
+use super::super::look::{Look, Looker, Looks};
 use super::super::slot::slot;
 use super::super::{Form, Knowledge, Learned, Named, Place};
 
@@ -37,8 +37,9 @@ pub(super) fn gather(
 ) -> (Vec<Facts>, Vec<String>) {
     let (alone, spread) = recurring(survey, knowledge);
     let marked = marked(html, survey, knowledge);
+    let mut looks = Looks::default();
     let facts = survey.loads.iter().map(|load| {
-        let look = looker.look(load);
+        let look = looker.look(load, &mut looks);
         let person = |request: &Request| {
             let recipient = knowledge.needles.found_in(&request.text());
             let unseen = look.unseen().is_some();

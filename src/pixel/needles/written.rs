@@ -196,8 +196,13 @@ impl Domain {
             .checked_sub(1)
             .filter(|at| words.get(*at).is_some_and(|word| word.word == "at"));
         let ends = [
-            // "anna@", "anna=": whatever the local part. "anna-": not where it is an ordinary word, and never a single dot.
-            Some((at, between.contains(['@', '=']), between != ".")),
+            // "anna@", "anna=": whatever the local part. "anna-": not where it is an ordinary word, and never a single dot, nor
+            // what ends one parameter.
+            Some((
+                at,
+                between.contains(['@', '=']),
+                between != "." && !between.contains(['&', ';', '?', '#']),
+            )),
             in_words.map(|at| (at, false, true)),
         ];
         ends.into_iter()

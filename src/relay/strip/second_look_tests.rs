@@ -188,6 +188,18 @@ const PIECES: &[&str] = &[
     "</picture>",
     "<base href=https://t.example/>",
     "<img src=o?u=4 width=1 height=1>",
+    "<iframe srcdoc=\"<img src=//t.example/o?u=4 width=1 height=1>\"></iframe>",
+    "<object data='data:image/svg+xml,<svg><image href=//t.example/o?u=4 /></svg>'></object>",
+    "<video poster=//t.example/o?u=4 src=https://u1.ct.sendgrid.net/wf/open?upn=6></video>",
+    "<link rel=preload href=//t.example/o?u=4>",
+    "<link rel=stylesheet href=https://u1.ct.sendgrid.net/wf/open?upn=7>",
+    "<style>.a{background:url(//t.example/o?u=4)}#b .c{background:url(https://u1.ct.sendgrid.net/wf/open?upn=8)}</style>",
+    "<svg><image href=//t.example/o?u=4 width=1 height=1 /></svg>",
+    "<noscript><!--",
+    "--></noscript>",
+    "<p hidden class=a id=b><img src=https://i.brand.example/c.jpg?z=8r3n0y5l2a>",
+    "<img src=https://i.brand.example/e.jpg?b=1 width=1 height=1>",
+    "<img src=https://t.example/o/nadia.gif width=1 height=1>",
 ];
 
 const AMP_PIECES: &[&str] = &[
