@@ -74,7 +74,7 @@ fn image(number: usize, more: &str) -> String {
 fn documents() -> Vec<(&'static str, String)> {
     let text = "<p style=\"margin:0\">bread and butter, and a line of text that goes on for a while</p>\r\n";
     let newsletter: String = (0..60)
-        .map(|n| [&image(n, "class=pic"), &text.repeat(18)[..]].concat())
+        .map(|n| [image(n, "class=pic"), text.repeat(18)].concat())
         .collect();
     let sheet = |rules: usize| -> String {
         let rule = |n: usize| {

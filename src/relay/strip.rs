@@ -5,7 +5,6 @@
 //! copy uninspectable; there is no way to send it all the same. It must never know for whom a variant is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use super::examine::Case;
 use super::plan::{Cause, Treatment};
@@ -14,6 +13,7 @@ use crate::consent::{Reason, StreamKind};
 use crate::mime::splice::{Splice, Spliced, same_outside};
 use crate::mime::transfer_encoding::decode;
 use crate::mime::tree::same_tree;
+use crate::pixel::Edit;
 
 /// Why a message is refused whose signature by somebody else may not be broken (`existing_signature = "refuse"`).
 pub(super) const SIGNATURE: Cause = Cause {
@@ -96,12 +96,12 @@ fn body_splices(
             .ok_or(Uninspectable::ReadingsDiffer)?;
         splices.push(Splice::cut(part.body.clone()));
     }
-    for (index, decoded) in by_part(before, edits) {
+    for (index, edited) in by_part(before, edits) {
         let surveyed = before
             .parts
             .get(index)
             .ok_or(Uninspectable::ReadingsDiffer)?;
-        if decoded.is_empty() || edits.empty.contains(&surveyed.part) {
+        if edited.is_empty() || edits.empty.contains(&surveyed.part) {
             continue;
         }
         let part = before
@@ -112,6 +112,10 @@ fn body_splices(
         let raw = message
             .get(part.body.clone())
             .ok_or(Uninspectable::ReadingsDiffer)?;
+        let decoded: Vec<_> = edited
+            .into_iter()
+            .map(|edit| (edit.range.clone(), edit.replacement.clone()))
+            .collect();
         let made = decode(raw, surveyed.encoding)
             .map_err(|_| Uninspectable::Cte)?
             .splices(raw, part.body.start, &decoded)
@@ -125,16 +129,15 @@ fn body_splices(
 }
 
 /// The edits of what is taken out, by the part that they are in: gathered once, since there may be thousands of both.
-fn by_part(before: &Survey, edits: &Edits<'_>) -> BTreeMap<usize, Vec<(Range<usize>, Vec<u8>)>> {
-    let mut by_part: BTreeMap<usize, Vec<_>> = BTreeMap::new();
-    for number in edits.findings {
-        let Some(found) = before.findings.get(*number) else {
-            continue;
-        };
-        let made = found.finding.edits.iter();
-        let made = made.map(|edit| (edit.range.clone(), edit.replacement.clone()));
+fn by_part<'b>(before: &'b Survey, edits: &Edits<'_>) -> BTreeMap<usize, Vec<&'b Edit>> {
+    let mut by_part: BTreeMap<usize, Vec<&Edit>> = BTreeMap::new();
+    let found = edits.findings.iter();
+    for found in found.filter_map(|number| before.findings.get(*number)) {
         if let Some(part) = found.surveyed {
-            by_part.entry(part).or_default().extend(made);
+            by_part
+                .entry(part)
+                .or_default()
+                .extend(&found.finding.edits);
         }
     }
     by_part
