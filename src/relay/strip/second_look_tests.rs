@@ -157,6 +157,19 @@ fn the_image_of_a_picture_whose_first_source_goes() {
     passes("", &picture);
 }
 
+/// With scripts each `noscript` is text, and the image between them is one; without, all of it is one comment, which no edit may end.
+#[test]
+fn a_comment_that_only_some_readers_see_goes_on() {
+    let around = |image: &str| {
+        format!(
+            "<noscript><!--</noscript>{image}<noscript><img src=https://x.emltrk.com/5>--></noscript>"
+        )
+    };
+    let amp = format!("<amp-img src={OPEN} width=1 height=1></amp-img>");
+    passes(&around(&amp), "");
+    passes("", &around(&format!("<img style=display:none src={OPEN}>")));
+}
+
 const PIECES: &[&str] = &[
     "<img src=https://u1.ct.sendgrid.net/wf/open?upn=1 width=1 height=1>",
     "<img class=wide style=display:none src=https://u1.ct.sendgrid.net/wf/open?upn=2>",
