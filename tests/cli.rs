@@ -568,6 +568,33 @@ fn explain_names_every_field_of_a_finding() {
     }
 }
 
+/// The same for people: sentences, each with the code that ledger and JSON have; no URL.
+#[test]
+fn explain_tells_people_what_was_found_where_and_why() {
+    let desk = Desk::new("");
+    let message = Fixture::read("two_on_one_line").message;
+    let words = ["strip", "--explain=text", "--to", READER];
+    let output = pixelgate_in(desk.0.path(), &words, &message);
+    let told = String::from_utf8(output.stderr).unwrap();
+    let flowing: String = told.split_whitespace().collect::<Vec<_>>().join(" ");
+    for sentence in [
+        &format!("2 findings for {READER}, judged as mail of stream default."),
+        "1. Part 1, line 5: a picture from click.news.example is a tracker: it reports that this person opened the message [tracker].",
+        "- It is loaded from an address known for counting openings (rule sendgrid-wf-open). [known_endpoint:sendgrid-wf-open]",
+        "- Nobody can see it: it is drawn at 1x1 pixels. [tiny:1x1]",
+        "Decided: taken out, because no consent is recorded for this [stripped, no_consent].",
+        "Done: the picture keeps its place and size and shows nothing [blank_image].",
+        "2 ranges of the message,",
+    ] {
+        assert!(flowing.contains(sentence), "{sentence}\n{told}");
+    }
+    assert!(!told.contains("upn="), "no URL in clear: {told}");
+    let words = ["strip", "--explain=text", "--to", READER];
+    let signed = Fixture::read("signed_with_pixel").message;
+    let told = String::from_utf8(pixelgate_in(desk.0.path(), &words, &signed).stderr).unwrap();
+    assert!(told.contains("It cannot be taken out"), "{told}");
+}
+
 #[test]
 fn explain_says_what_was_found_replaced_and_decided() {
     let desk = Desk::new("");

@@ -4,6 +4,10 @@
 
 use crate::consent::profile::STRICTEST;
 
+mod evidence;
+
+pub(super) use self::evidence::{evidence, treatment, vector, verdict};
+
 /// Why a tracker may not stay, as the end of a sentence that begins with "because".
 pub(super) fn reason(word: &str) -> &str {
     match word {

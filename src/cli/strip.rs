@@ -3,24 +3,23 @@
 //! Line ends are kept: a message with LF only is read as CRLF and written back as LF; mixed line ends are refused (65) unless
 //! `--crlf` makes every line end CRLF. What `serve` would not send is not written: the refusal is said and the exit code is 65.
 
+mod explain;
+
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use serde_json::json;
 
 use super::serve::{examiner, read};
 use super::{Exit, Failure, learn};
 use crate::config::File;
 use crate::mime::splice::Spliced;
-use crate::register::Keys;
-use crate::relay::examine::{Case, Examined, today};
+use crate::relay::examine::{Case, today};
 use crate::relay::plan::Treatment;
 use crate::relay::recall::Answers;
-use crate::relay::record::{evidence, hex, shown_host, shown_url};
 use crate::smtp::path::{ForwardPath, ReversePath};
 
 /// `pixelgate strip`.
@@ -35,9 +34,9 @@ pub(super) struct Arguments {
     /// The listener it would come by, as its address stands in the configuration [default: the first]
     #[arg(long, value_name = "ADDRESS")]
     listener: Option<String>,
-    /// Write one JSON object for each finding to standard error
-    #[arg(long)]
-    explain: bool,
+    /// Say on standard error what was found where and why: `json`, one object for each finding, or `text`, for people
+    #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "json")]
+    explain: Option<Explain>,
     /// Make every line end CRLF
     #[arg(long)]
     crlf: bool,
@@ -46,6 +45,15 @@ pub(super) struct Arguments {
     learned: Option<PathBuf>,
     /// The message [default: standard input]
     message: Option<PathBuf>,
+}
+
+/// How findings are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Explain {
+    /// For programs.
+    Json,
+    /// For people.
+    Text,
 }
 
 pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), Failure> {
@@ -92,8 +100,15 @@ pub(super) fn run(config: Option<PathBuf>, arguments: &Arguments) -> Result<(), 
             format_args!("refused: {} {}", reply.code(), reply.text()),
         )
     })?;
-    if arguments.explain {
-        explain(&examined, &examiner.keys, &arguments.to)?;
+    if let Some(format) = arguments.explain {
+        let told = match format {
+            Explain::Json => explain::json(&examined, &examiner.keys, &arguments.to),
+            Explain::Text => explain::text(&examined, &examiner.keys, &arguments.to),
+        };
+        let mut err = std::io::stderr().lock();
+        err.write_all(told.as_bytes()).map_err(|error| {
+            Failure::new(Exit::Unavailable, format_args!("standard error: {error}"))
+        })?;
     }
     match (
         examined.groups.first().map(|group| &group.treatment),
@@ -197,55 +212,4 @@ fn write(variant: &Spliced, as_lf: bool) -> Result<(), Failure> {
         }
     }
     out.flush().map_err(failed)
-}
-
-/// One JSON object for each finding, one for each part that cannot be read, one for each replaced range.
-fn explain(examined: &Examined<'_>, keys: &Keys, to: &str) -> Result<(), Failure> {
-    let survey = &examined.survey;
-    let mut lines = Vec::new();
-    let decisions = examined
-        .recipients
-        .first()
-        .map(|recipient| (recipient.enforced, &recipient.decisions));
-    let decision = |n: usize| {
-        decisions
-            .and_then(|(enforced, decisions)| decisions.get(n).map(|decision| (enforced, decision)))
-    };
-    for (n, found) in survey.findings.iter().enumerate() {
-        let Some((enforced, decision)) = decision(n) else {
-            continue;
-        };
-        let finding = &found.finding;
-        lines.push(json!({
-            "finding": n, "to": to, "stream": examined.assignment.stream.name, "part": found.path, "line": finding.line,
-            "vector": finding.vector.as_str(), "host": shown_host(keys, &finding.host), "url_hash": shown_url(keys, &finding.url),
-            "url_sha256": hex(ring::digest::digest(&ring::digest::SHA256, finding.url.as_bytes()).as_ref()),
-            "verdict": finding.verdict.as_str(), "evidence": finding.evidence.iter().map(evidence).collect::<Vec<_>>(),
-            "treatment": finding.treatment.as_str(), "action": if enforced || decision.keeps() { decision.action.to_string() } else { "would_strip".to_owned() },
-            "basis": decision.basis.map(|basis| basis.to_string()), "reason": decision.reason.map(|reason| reason.to_string()),
-            "uninspectable": found.fixed.map(super::super::relay::survey::Uninspectable::as_str),
-            "proof": decision.proofs.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        }));
-    }
-    for (offset, blind) in survey.blind.iter().enumerate() {
-        let Some((_, decision)) = decision(survey.findings.len() + offset) else {
-            continue;
-        };
-        lines.push(json!({
-            "part": blind.path, "to": to, "uninspectable": blind.why.as_str(), "action": decision.action.to_string(),
-            "basis": decision.basis.map(|basis| basis.to_string()), "reason": decision.reason.map(|reason| reason.to_string()),
-        }));
-    }
-    for variant in examined.variants.iter().flatten() {
-        for splice in variant.splices() {
-            lines.push(json!({ "range": [splice.range.start, splice.range.end], "octets": splice.replacement.len() }));
-        }
-    }
-    let mut err = std::io::stderr().lock();
-    for line in lines {
-        writeln!(err, "{line}").map_err(|error| {
-            Failure::new(Exit::Unavailable, format_args!("standard error: {error}"))
-        })?;
-    }
-    Ok(())
 }

@@ -4,7 +4,7 @@
 //! cannot be done so is blanked by the caller. It must never guess: a parameter goes when its whole value is an identity.
 
 use super::knowledge::Knowledge;
-use super::url::{Target, percent_decode, target};
+use super::url::{Url, normal_query, percent_decode};
 
 /// Names under which signatures and their dates stand, lower case.
 const SIGNATURES: [&str; 28] = [
@@ -38,11 +38,16 @@ const SIGNATURES: [&str; 28] = [
     "verify",
 ];
 
-/// The reference as it stands, without the parameters that are identities. `None` where that would not be enough, or not safe.
-pub(super) fn without_identity(reference: &str, knowledge: &Knowledge<'_>) -> Option<String> {
-    let Target::Remote(url) = target(reference, None) else {
+/// The reference as it stands, without the parameters that are identities; `urls` are where it leads, more than one where clients
+/// differ in the base. `None` where that would not be enough, or not safe.
+pub(super) fn without_identity(
+    reference: &str,
+    urls: &[&Url],
+    knowledge: &Knowledge<'_>,
+) -> Option<String> {
+    if urls.is_empty() {
         return None;
-    };
+    }
     // Another reference than that for `&` may be anything, and what a client takes out of a URL stands in no range of ours.
     if reference.contains(['\t', '\r', '\n']) || references(reference) {
         return None;
@@ -59,7 +64,8 @@ pub(super) fn without_identity(reference: &str, knowledge: &Knowledge<'_>) -> Op
         let pair = piece.trim_start_matches(['&', ';']);
         let pair = pair.strip_prefix("amp;").unwrap_or(pair);
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let is_identity = knowledge.own.is_identity(&url, name) || names_a_person(value, knowledge);
+        let says_so = || urls.iter().all(|url| knowledge.own.is_identity(url, name));
+        let is_identity = names_a_person(value, knowledge) || says_so();
         if is_identity {
             dropped = true;
             continue;
@@ -78,17 +84,22 @@ pub(super) fn without_identity(reference: &str, knowledge: &Knowledge<'_>) -> Op
         left.push('#');
         left.push_str(fragment);
     }
-    let Target::Remote(requested) = target(&left.replace("&amp;", "&"), None) else {
-        return None;
-    };
-    let counts = knowledge.rules.look_up(&requested, true).is_some()
-        || knowledge.own.endpoint(&requested).is_some();
-    if counts {
-        return None;
-    }
-    let clean =
-        knowledge.needles.found_in(&left).is_none() && knowledge.recurring.in_url(&left).is_empty();
+    let query = normal_query(&kept.replace("&amp;", "&"));
+    let clean = urls.iter().all(|url| {
+        let requested = Url {
+            query: Some(query.clone()).filter(|query| !query.is_empty()),
+            ..(*url).clone()
+        };
+        let counts = knowledge.rules.look_up(&requested, true).is_some()
+            || knowledge.own.endpoint(&requested).is_some();
+        !counts && names_nobody(&requested.text(), knowledge)
+    });
+    let clean = clean && names_nobody(&left, knowledge);
     (dropped && clean).then_some(left)
+}
+
+fn names_nobody(text: &str, knowledge: &Knowledge<'_>) -> bool {
+    knowledge.needles.found_in(text).is_none() && knowledge.recurring.in_url(text).is_empty()
 }
 
 fn pieces(query: &str) -> impl Iterator<Item = &str> {
@@ -152,6 +163,7 @@ fn names_a_person(value: &str, knowledge: &Knowledge<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pixel::url::{Target, target};
     use crate::pixel::{Named, Needles, Own, Recurring, Rules, Spot};
 
     fn without(reference: &str) -> Option<String> {
@@ -167,7 +179,10 @@ mod tests {
             own: &own,
             ..Knowledge::of(Rules::built_in())
         };
-        without_identity(reference, &knowledge)
+        match target(&reference.replace("&amp;", "&"), None) {
+            Target::Remote(url) => without_identity(reference, &[&url], &knowledge),
+            _ => None,
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::slot::slot;
 use super::treatment::{self, Subject};
 use super::{
     Document, Evidence, Examination, Finding, IndividualImages, Knowledge, Learned, Limits, Mode,
-    Uninspectable, Vector, Verdict,
+    Uninspectable, Vector, Verdict, Whole,
 };
 
 /// The same URL this often in one document is layout, not a person (DESIGN 4).
@@ -44,10 +44,13 @@ struct Suspect<'s> {
 pub(super) fn judge(
     html: &[u8],
     kind: Document,
-    survey: Survey,
+    mut survey: Survey,
     knowledge: &Knowledge<'_>,
     limits: &Limits,
 ) -> Result<Examination, Uninspectable> {
+    if let Some(whole) = knowledge.whole {
+        survey.names.extend(whole.names.iter().cloned());
+    }
     let looker = Looker {
         html,
         survey: &survey,
@@ -66,6 +69,7 @@ pub(super) fn judge(
         knowledge,
         facts,
         copies: HashMap::new(),
+        comments_differ: comments_differ(html),
     };
     let mut suspects = judge.suspects();
     if suspects.len() > limits.findings {
@@ -84,6 +88,7 @@ pub(super) fn judge(
         let alone = suspect.load.tag.is_some_and(|tag| !shared.contains(&tag));
         findings.push(judge.finding(kind, suspect, alone, &mut lines));
     }
+    let whole = judge.whole();
     let remote_loads = survey.loads.len();
     let seen = seen(&survey);
     Ok(Examination {
@@ -93,7 +98,18 @@ pub(super) fn judge(
         remote_loads,
         seen,
         spread,
+        whole,
     })
+}
+
+/// Whether a comment may begin in what is text for readers with scripts, and so end elsewhere for them: what stands in the place of
+/// a tag must be no comment then. AMP for mail knows no `noscript`, and hardly anybody comments in one.
+fn comments_differ(html: &[u8]) -> bool {
+    let opens = |at: usize| {
+        html.get(at..at.saturating_add(b"<noscript".len()))
+            .is_some_and(|text| text.eq_ignore_ascii_case(b"<noscript"))
+    };
+    memchr::memmem::find(html, b"<!--").is_some() && memchr::memchr_iter(b'<', html).any(opens)
 }
 
 /// Every slot with its URL, each once.
@@ -118,6 +134,7 @@ struct Judge<'s> {
     /// One for each load.
     facts: Vec<Facts>,
     copies: HashMap<&'s str, usize>,
+    comments_differ: bool,
 }
 
 impl<'s> Judge<'s> {
@@ -126,6 +143,12 @@ impl<'s> Judge<'s> {
     /// until nothing changes; each round finds at least one more.
     fn suspects(&mut self) -> Vec<Suspect<'s>> {
         let loads = &self.survey.loads;
+        if self.knowledge.whole.is_some() {
+            let each = loads.iter().zip(&self.facts);
+            return each
+                .filter_map(|(load, facts)| self.suspect(load, facts))
+                .collect();
+        }
         let mut out = vec![false; loads.len()];
         let mut round = 0;
         loop {
@@ -152,6 +175,27 @@ impl<'s> Judge<'s> {
                 return suspects.into_iter().flatten().collect();
             }
             round += 1;
+        }
+    }
+
+    /// Whether a URL stands so often that it is layout; of a variant: whether it did in the original.
+    fn is_spacer(&self, url: &str) -> bool {
+        match self.knowledge.whole {
+            Some(whole) => whole.spacers.contains(url),
+            None => self.copies.get(url).copied().unwrap_or(0) >= SPACER_COPIES_MIN,
+        }
+    }
+
+    /// What holds in this document for one load because of others.
+    fn whole(&self) -> Whole {
+        let each = self.survey.loads.iter().zip(&self.facts);
+        let each = each.flat_map(|(load, facts)| load.requests.iter().zip(&facts.persons));
+        let marked = each.filter(|(_, person)| person.marked);
+        let spacers = self.copies.keys().filter(|url| self.is_spacer(url));
+        Whole {
+            spacers: spacers.map(|url| (*url).to_owned()).collect(),
+            marked: marked.map(|(request, _)| request.written.clone()).collect(),
+            names: self.survey.names.clone(),
         }
     }
 
@@ -195,10 +239,11 @@ impl<'s> Judge<'s> {
 
     /// As good as a known endpoint: whoever sends the mail says so.
     fn operator(&self, suspect: &mut Suspect<'s>, facts: &Facts) {
-        for (number, request) in suspect.load.requests.iter().enumerate() {
+        let requests = suspect.load.requests.iter().zip(&facts.persons);
+        for (number, (request, person)) in requests.enumerate() {
             let spot = match self.knowledge.own.endpoint(&request.url) {
                 Some(spot) => format!("{}/{}", spot.host, spot.path),
-                None if facts.marked => String::new(),
+                None if person.marked => String::new(),
                 None => continue,
             };
             suspect.verdict = Verdict::Tracker;
@@ -248,9 +293,8 @@ impl<'s> Judge<'s> {
     fn unseen(&self, suspect: &mut Suspect<'s>, facts: &Facts, known: bool) {
         let load = suspect.load;
         let acquitted = |number: usize, request: &Request| {
-            let copies = self.copies.get(request.written.as_str()).copied();
             let learned = facts.persons.get(number).map(|person| person.learned);
-            copies.unwrap_or(0) >= SPACER_COPIES_MIN || learned == Some(Learned::Shared)
+            self.is_spacer(&request.written) || learned == Some(Learned::Shared)
         };
         let any = |individual: fn(&super::url::Url) -> bool| {
             let mut requests = load.requests.iter().enumerate();
@@ -312,7 +356,10 @@ impl<'s> Judge<'s> {
             requests: &suspect.requests,
             alone,
             other_rules: self.survey.other_rules,
-            no_box: alone && self.looker.has_no_box(load, load.own.as_ref()),
+            comments_differ: self.comments_differ,
+            no_box: alone
+                && !self.comments_differ
+                && self.looker.has_no_box(load, load.own.as_ref()),
         };
         let deidentified = match image {
             Some(IndividualImages::Deidentify) => treatment::deidentify(&subject, self.knowledge),

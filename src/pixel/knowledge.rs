@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::{Needles, Own, Recurring, Rules, Vector};
+use super::{Needles, Own, Recurring, Rules, Vector, Whole};
 
 /// What the stream wants of visible images that are one person's own (DESIGN 4 `individual_images`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -84,6 +84,8 @@ pub struct Knowledge<'a> {
     pub own: &'a Own,
     /// What is known from other messages.
     pub memory: &'a Memory<'a>,
+    /// Where the document is a variant: what is known of its original as a whole.
+    pub whole: Option<&'a Whole>,
 }
 
 impl<'a> Knowledge<'a> {
@@ -97,6 +99,7 @@ impl<'a> Knowledge<'a> {
             recurring: &NOBODY.1,
             own: &NOBODY.2,
             memory: &|_, _| Learned::Nothing,
+            whole: None,
         }
     }
 }

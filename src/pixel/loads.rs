@@ -16,7 +16,8 @@ use encoding_rs::Encoding;
 
 use self::elements::{Form, Sources, sources};
 use self::requests::{DOCUMENTS_DEPTH_MAX, refresh};
-use super::css::{self, Role};
+pub(super) use self::requests::{Request, Site};
+use super::css;
 use super::link::can_be_followed;
 use super::look::{Cover, Covers, of_container};
 use super::reading::Spot;
@@ -24,35 +25,8 @@ use super::size::OwnBox;
 use super::style::{Name, Sheet};
 use super::tag::{Quote, Tag, is_space};
 use super::text::Text;
-use super::url::{Target, Url, clean, percent_decode, srcset, target};
+use super::url::{Target, clean, percent_decode, srcset, target};
 use super::{Document, Limits, Place, Uninspectable, Vector};
-
-/// Where a URL is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Site {
-    /// In this attribute of the tag (by its number).
-    Attribute(usize),
-    /// A CSS token: its raw octets, its role, and whether blanks may stand beside it.
-    Token {
-        /// Raw octets.
-        range: Range<usize>,
-        /// What the URL is for.
-        role: Role,
-        /// Not in an unquoted attribute value.
-        blanks: bool,
-    },
-}
-
-/// One URL that would be requested.
-#[derive(Debug, Clone)]
-pub(super) struct Request {
-    /// References resolved and white space removed.
-    pub(super) written: String,
-    /// Where it goes.
-    pub(super) url: Url,
-    /// Where it is written.
-    pub(super) site: Site,
-}
 
 /// One element or CSS token that would load something.
 #[derive(Debug)]
@@ -288,7 +262,7 @@ impl Surveyor<'_> {
         // Another reading may have this one for the picture's.
         let in_picture = tag.name == "img" && !self.pictures.is_empty();
         if shows_picture {
-            self.picture(&tag, number);
+            self.picture(&tag, number, place);
         }
         if loads.is_empty() && !shows_picture {
             return Ok(());
@@ -317,16 +291,27 @@ impl Surveyor<'_> {
                 _ => None,
             };
         }
-        let first = self.pictures.first();
-        let first = first.and_then(|number| self.survey.loads.get(*number));
-        // What only Word sees in it is not what a browser shows.
-        tag.name == "img" && first.is_some_and(|source| source.place == spot.place)
+        tag.name == "img"
+            && self
+                .pictures
+                .iter()
+                .any(|source| self.stands_in(*source, spot.place))
+    }
+
+    /// Whether a load is for these clients: what only Word sees in a picture is not what a browser shows.
+    fn stands_in(&self, load: usize, place: Place) -> bool {
+        let load = self.survey.loads.get(load);
+        load.is_some_and(|load| load.place == place)
     }
 
     /// The image of a `<picture>`: its box is that of whatever source is chosen (HTML 4.8.1).
-    fn picture(&mut self, tag: &Tag, number: usize) {
+    fn picture(&mut self, tag: &Tag, number: usize, place: Place) {
         let own = self.own_box(tag, Vector::Img);
-        for source in std::mem::take(&mut self.pictures) {
+        let sources = std::mem::take(&mut self.pictures).into_iter();
+        let (shown, others) = sources.partition(|source| self.stands_in(*source, place));
+        self.pictures = others;
+        let shown: Vec<usize> = shown;
+        for source in shown {
             if let Some(load) = self.survey.loads.get_mut(source) {
                 load.own = own;
                 load.shown_by = Some(number);

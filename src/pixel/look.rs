@@ -7,6 +7,8 @@
 mod cover;
 mod hiding;
 
+use std::collections::HashMap;
+
 pub(super) use self::cover::{Cover, Covers};
 use self::hiding::{Declared, Hiding};
 use super::css::{self, Declaration, Value};
@@ -15,6 +17,9 @@ use super::size::{OwnBox, Side, Source};
 use super::style::{Element, Sheet};
 use super::tag::Tag;
 use super::text::Text;
+
+/// Attributes that decide how an element looks, whatever selectors ask for.
+const LOOKS: [&str; 6] = ["class", "id", "style", "hidden", "width", "height"];
 
 /// Looks at the elements of one document.
 #[derive(Clone, Copy)]
@@ -39,9 +44,41 @@ impl Look {
     }
 }
 
+/// How elements look that were looked at before, by all that decides it: a class with many rules is asked once, not once for each of
+/// thousands of images.
+#[derive(Debug, Default)]
+pub(super) struct Looks(HashMap<Vec<u8>, Look>);
+
 impl<'s> Looker<'s> {
     /// How the element of a load looks.
-    pub(super) fn look(self, load: &Load) -> Look {
+    pub(super) fn look(self, load: &Load, known: &mut Looks) -> Look {
+        let Some(key) = self.key(load) else {
+            return self.look_anew(load);
+        };
+        *known.0.entry(key).or_insert_with(|| self.look_anew(load))
+    }
+
+    /// All that decides how the element of a load looks. `None` where no rule has to be asked: then it costs nothing to look.
+    fn key(self, load: &Load) -> Option<Vec<u8>> {
+        let sheet = &self.survey.sheet;
+        if sheet.is_empty() {
+            return None;
+        }
+        let tag = self.shown_by(load)?;
+        let (own, cover, shows) = (load.own, load.cover, load.vector.shows());
+        let mut key = format!("{} {own:?} {cover:?} {shows}", tag.name).into_bytes();
+        for name in LOOKS.into_iter().chain(sheet.attributes()) {
+            // No octet of an attribute, and told apart from an empty one.
+            key.push(0);
+            if let Some(attribute) = tag.first(self.html, name) {
+                key.push(b'=');
+                key.extend_from_slice(self.html.get(attribute.value.clone())?);
+            }
+        }
+        Some(key)
+    }
+
+    fn look_anew(self, load: &Load) -> Look {
         Look {
             tiny: self.tiny(load),
             // What shows nothing anyway is not hidden.

@@ -29,6 +29,7 @@ mod text;
 mod treatment;
 mod url;
 mod vector;
+mod whole;
 
 use std::ops::Range;
 
@@ -45,6 +46,7 @@ pub use rules::{Class, Rule, Rules, RulesError, UnknownRule};
 pub use shape::ShapeError;
 pub use treatment::{TRANSPARENT_GIF, Treatment};
 pub use vector::Vector;
+pub use whole::Whole;
 
 /// What bounds the work on one document. Past a bound the document is [`Uninspectable`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +133,8 @@ pub struct Examination {
     pub seen: Vec<(Slot, String)>,
     /// Recurring identifiers that stand in more than one URL, so that none of them is one person's.
     pub spread: Vec<String>,
+    /// What is known of the document as a whole: for the examination of its variants.
+    pub whole: Whole,
 }
 
 /// Examines one document by the rules alone. The charset is the part's; the octets are free of their transfer encoding.
@@ -165,7 +169,7 @@ pub fn examine_at(
         let survey = loads::survey(html, charset, kind, bases, spots, limits)?;
         evidence::judge(html, kind, survey, knowledge, limits)
     };
-    let examination = judge(&readings.parsed)?;
+    let mut examination = judge(&readings.parsed)?;
     if let Some(scanned) = &readings.scanned {
         let other = judge(scanned)?;
         let spans = |examination: &Examination| -> Vec<Range<usize>> {
@@ -178,6 +182,7 @@ pub fn examine_at(
         if spans(&examination) != spans(&other) {
             return Err(Uninspectable::ReadingsDiffer);
         }
+        examination.whole.extend(other.whole);
     }
     let spans = examination
         .findings

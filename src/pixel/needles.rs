@@ -5,6 +5,8 @@
 //! bounded; past a bound nothing more is found, as in a URL that was encrypted.
 
 mod decode;
+mod short;
+mod written;
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +16,9 @@ use ring::digest::{
 };
 
 use self::decode::Decoded;
-use super::url::percent_decode;
+use self::short::Short;
+use self::written::Written;
+use super::url::{Url, percent_decode};
 
 /// Decodings inside one another.
 const DEPTH_MAX: usize = 3;
@@ -25,9 +29,6 @@ const OCTETS_MAX: usize = 256 << 10;
 /// Rounds of percent-decoding.
 const PERCENT_ROUNDS: usize = 3;
 
-/// Endings of files that are named after an address.
-const ENDINGS: [&str; 8] = ["gif", "png", "jpg", "jpeg", "webp", "svg", "html", "php"];
-
 /// How a recipient stands in a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Form {
@@ -37,6 +38,8 @@ pub enum Form {
     Encoded(&'static str),
     /// A digest of the address, by its name.
     Digest(&'static str),
+    /// The local part alone, or how a digest begins: proof only of what nobody sees.
+    Fragment,
 }
 
 impl Form {
@@ -45,6 +48,7 @@ impl Form {
         match self {
             Self::Plain => "plain",
             Self::Encoded(name) | Self::Digest(name) => name,
+            Self::Fragment => "fragment",
         }
     }
 }
@@ -55,6 +59,8 @@ pub struct Needles {
     /// Local parts by domain, lower case.
     plain: HashMap<String, HashSet<String>>,
     digests: HashMap<Vec<u8>, &'static str>,
+    written: Written,
+    short: Short,
 }
 
 impl Needles {
@@ -64,6 +70,8 @@ impl Needles {
         for address in addresses {
             needles.add(address);
         }
+        let digests = needles.digests.keys().map(Vec::as_slice);
+        needles.short.digests(digests);
         needles
     }
 
@@ -85,6 +93,8 @@ impl Needles {
             for local in [local, bare].into_iter().filter(|local| !local.is_empty()) {
                 let known = self.plain.entry(domain.clone()).or_default();
                 if known.insert(local.to_lowercase()) {
+                    self.written.add(&local.to_lowercase(), &domain);
+                    self.short.local(local);
                     self.add_digests(&format!("{}@{domain}", local.to_lowercase()));
                     self.add_digests(&format!("{local}@{domain}"));
                     self.add_digests(&format!("{local}@{domain}").to_uppercase());
@@ -133,15 +143,7 @@ impl Needles {
         for _ in 0..PERCENT_ROUNDS {
             value = percent_decode(&value, |_| true);
         }
-        let is_address = |text: &str| {
-            let text = text.trim().to_lowercase();
-            let parts = text.rsplit_once('@');
-            parts.is_some_and(|(local, domain)| {
-                self.plain
-                    .get(domain)
-                    .is_some_and(|locals| locals.contains(local))
-            })
-        };
+        let is_address = |text: &str| self.written.is(&text.to_lowercase());
         let mut decoded = decode::all(&value).into_iter();
         is_address(&value)
             || decoded.any(|decoded| {
@@ -150,34 +152,9 @@ impl Needles {
             })
     }
 
-    /// Whether an address stands in a text.
-    fn stands_in(&self, text: &str) -> bool {
-        let text = text.to_lowercase();
-        // "user@example.net", and "user=example.net" as VERP writes it.
-        text.char_indices()
-            .filter(|(_, c)| matches!(c, '@' | '='))
-            .any(|(at, c)| {
-                let (before, after) = text.split_at(at);
-                let after = after.get(c.len_utf8()..).unwrap_or_default();
-                let end = after.find(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-')));
-                let domain = after.get(..end.unwrap_or(after.len())).unwrap_or_default();
-                let domain = domain.trim_end_matches('.');
-                let file = domain
-                    .rsplit_once('.')
-                    .filter(|(_, end)| ENDINGS.contains(end));
-                self.has(before, domain) || file.is_some_and(|(domain, _)| self.has(before, domain))
-            })
-    }
-
-    fn has(&self, before: &str, domain: &str) -> bool {
-        self.plain.get(domain).is_some_and(|locals| {
-            locals.iter().any(|local| {
-                before.strip_suffix(local.as_str()).is_some_and(|rest| {
-                    // "xuser@" is somebody else.
-                    !rest.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-'))
-                })
-            })
-        })
+    /// How a fragment of one of them stands by itself in a URL: asked of what nobody sees, where a wrong yes costs nothing.
+    pub(super) fn fragment_in(&self, url: &Url) -> Option<Form> {
+        self.short.stands_in(url).then_some(Form::Fragment)
     }
 }
 
@@ -212,7 +189,7 @@ impl Search<'_> {
         if full || !self.seen.insert(text.to_owned()) {
             return None;
         }
-        if self.needles.stands_in(text) {
+        if self.needles.written.stands_in(&text.to_lowercase()) {
             return Some(form);
         }
         for token in tokens(text) {
@@ -238,7 +215,8 @@ impl Search<'_> {
 /// The runs of a text that may be an encoding of something, longest first where they lie inside one another: whole values, then
 /// what stands between their separators.
 fn tokens(text: &str) -> impl Iterator<Item = &str> {
-    const LEAST: usize = 8;
+    /// The shortest address, "a@b.c", in base64.
+    const LEAST: usize = 7;
     let whole = text.split([
         '?', '&', ';', '#', '"', '\'', ' ', '{', '}', '<', '>', '(', ')',
     ]);

@@ -6,7 +6,7 @@
 
 mod selector;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 pub(super) use self::selector::{Element, Name};
@@ -54,6 +54,8 @@ pub(super) struct Sheet {
     hides: bool,
     hides_any: bool,
     selectors: usize,
+    /// Attributes that some selector asks for.
+    attributes: BTreeSet<String>,
 }
 
 /// What a rule says. `None`: anything, there are too many to ask each.
@@ -63,6 +65,11 @@ impl Sheet {
     /// No rule at all.
     pub(super) fn is_empty(&self) -> bool {
         self.said.is_empty()
+    }
+
+    /// The attributes that some selector asks for, beside class and id.
+    pub(super) fn attributes(&self) -> impl Iterator<Item = &str> {
+        self.attributes.iter().map(String::as_str)
     }
 
     /// The classes and ids that some selector wants on another element than its subject.
@@ -86,6 +93,7 @@ impl Sheet {
             for subject in subjects(&rule.selectors, left)? {
                 self.selectors = self.selectors.saturating_add(1);
                 let key = subject.key();
+                self.attributes.extend(subject.attributes().cloned());
                 self.hides |= hides;
                 self.hides_any |= hides && !matches!(key, Key::Name(_));
                 let rules = self.said.entry(key).or_default();

@@ -5,6 +5,7 @@
 //! | image, seen by all, with a box             | `blank_image`     | tag and box stay; a transparent GIF shows nothing      |
 //! | image that truly has no box                | `cut_element`     | nothing to keep; Word would draw a box for its source  |
 //! | AMP element                                | `cut_element`     | a `data:` source would make the document invalid       |
+//! | AMP element, `noscript` and comments about | `cut_source`      | the comment in its place could end one of some readers |
 //! | image in a conditional comment, VML        | `cut_source`      | Word shows `data:` as a broken image, no source as none|
 //! | SVG, media, `link`, `lowsrc`, `bgsound`    | `cut_source`      | nothing is fetched, what has a box keeps it            |
 //! | `background` attribute                     | `cut_background`  | without it there is no background                      |
@@ -22,14 +23,15 @@
 
 mod cut;
 mod images;
+mod persons;
 mod styles;
 
-use self::cut::{cut_tag, padding};
+use self::cut::cut_tag;
+pub(super) use self::persons::deidentify;
 use self::styles::css;
-use super::deidentify::without_identity;
 use super::loads::{Load, Site};
-use super::tag::{Attribute, Quote, Tag};
-use super::{Document, Edit, Knowledge, Place, Vector};
+use super::tag::{Attribute, Tag};
+use super::{Document, Edit, Place, Vector};
 
 /// A transparent image of one pixel. No `=` in it: quoted-printable need not escape it.
 pub const TRANSPARENT_GIF: &str =
@@ -105,6 +107,8 @@ pub(super) struct Subject<'s> {
     pub(super) no_box: bool,
     /// There are elements whose inside is parsed by other rules, which an `<img>` ends.
     pub(super) other_rules: bool,
+    /// Comments may begin or end elsewhere for some readers, so that one of ours could end one of theirs.
+    pub(super) comments_differ: bool,
 }
 
 /// The table.
@@ -146,47 +150,11 @@ fn goes_whole(vector: Vector, amp: bool) -> bool {
             ))
 }
 
-/// Takes the person out of every URL that names one. `None` where some URL is not one whole attribute value, or would not be safe
-/// without its identity.
-pub(super) fn deidentify(
-    subject: &Subject<'_>,
-    knowledge: &Knowledge<'_>,
-) -> Option<(Treatment, Vec<Edit>)> {
-    let tag = subject.tag?;
-    let sites = subject.requests.iter().map(|number| {
-        let request = subject.load.requests.get(*number)?;
-        match request.site {
-            Site::Attribute(attribute) => Some(attribute),
-            Site::Token { .. } => None,
-        }
-    });
-    sites.collect::<Option<Vec<_>>>()?;
-    let edits = subject.named().into_iter().map(|number| {
-        let attribute = tag.attributes.get(number)?;
-        if subject.is_called(attribute, "srcset") || attribute.quote != Quote::Quoted {
-            return None;
-        }
-        let value = std::str::from_utf8(subject.html.get(attribute.value.clone())?).ok()?;
-        let left = without_identity(value, knowledge)?;
-        let before = subject
-            .html
-            .get(attribute.whole.start..attribute.value.start)?;
-        let after = subject.html.get(attribute.value.end..attribute.whole.end)?;
-        let whole = [before, left.as_bytes(), after].concat();
-        let blanks = padding(attribute.whole.len(), whole.len());
-        Some(Edit {
-            range: attribute.whole.clone(),
-            replacement: [" ".repeat(blanks).as_bytes(), &whole].concat(),
-        })
-    });
-    Some((Treatment::Deidentified, edits.collect::<Option<Vec<_>>>()?))
-}
-
 impl Subject<'_> {
     /// Whether its tags may go without a change to anything else.
     fn may_go(&self) -> bool {
         let parsed_alike = self.load.vector.is_amp() || !self.other_rules;
-        self.alone && parsed_alike && !self.load.in_picture
+        self.alone && parsed_alike && !self.load.in_picture && !self.comments_differ
     }
 
     /// The numbers of the attributes that name a request to be stripped, sorted, each once.

@@ -1,5 +1,6 @@
 //! The table, row by row, and what no edit may do.
 
+use super::cut::padding;
 use super::*;
 use crate::pixel::{Examination, Finding, Limits, Rules, edited, examine};
 

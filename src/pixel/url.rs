@@ -3,6 +3,8 @@
 //!
 //! It knows no vendor. A text that names no remote place gives `None`: nothing would be requested.
 
+use std::ops::Range;
+
 /// Where a request would go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Url {
@@ -29,6 +31,12 @@ impl Url {
     /// The segments of the path; at least one, which may be empty.
     pub(super) fn segments(&self) -> Vec<&str> {
         self.path.split('/').collect()
+    }
+
+    /// Host, path and query as one text, in which names are looked for.
+    pub(super) fn text(&self) -> String {
+        let query = self.query.as_deref().unwrap_or_default();
+        format!("{}/{}?{query}", self.host, self.path)
     }
 
     /// The parameters of the query: name and value.
@@ -164,7 +172,7 @@ fn host(authority: &str) -> String {
 fn path_and_query(text: &str, special: bool) -> (String, Option<String>) {
     let without_fragment = text.split('#').next().unwrap_or_default();
     let (path, query) = match without_fragment.split_once('?') {
-        Some((path, query)) => (path, Some(percent_decode(query, is_unreserved))),
+        Some((path, query)) => (path, Some(normal_query(query))),
         None => (without_fragment, None),
     };
     let slash = |c: char| c == '/' || (special && c == '\\');
@@ -186,6 +194,11 @@ fn path_and_query(text: &str, special: bool) -> (String, Option<String>) {
         }
     }
     (segments.join("/"), query)
+}
+
+/// A query as it stands in a [`Url`].
+pub(super) fn normal_query(query: &str) -> String {
+    percent_decode(query, is_unreserved)
 }
 
 /// What may be written either way in a query and means the same (RFC 3986 6.2.2.2).
@@ -232,19 +245,29 @@ pub(super) fn percent_decode_octets(text: &str, wanted: impl Fn(u8) -> bool) -> 
 
 /// The URLs of a `srcset` (HTML 4.8.4.3.4: candidates end at a comma that follows white space or a descriptor).
 pub(super) fn srcset(value: &str) -> Vec<String> {
-    let mut urls = Vec::new();
+    candidates(value)
+        .into_iter()
+        .filter_map(|range| value.get(range))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Where they stand.
+pub(super) fn candidates(value: &str) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
     let mut rest = value;
     loop {
         rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == ',');
         if rest.is_empty() {
-            return urls;
+            return ranges;
         }
+        let start = value.len().saturating_sub(rest.len());
         let end = rest
             .find(|c: char| c.is_ascii_whitespace())
             .unwrap_or(rest.len());
         let (url, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
         let bare = url.trim_end_matches(',');
-        urls.push(bare.to_owned());
+        ranges.push(start..start.saturating_add(bare.len()));
         rest = after;
         if bare.len() == url.len() {
             rest = skip_descriptor(after);

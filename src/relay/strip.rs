@@ -4,7 +4,7 @@
 //! same octets outside the ranges, none of the stripped findings left and no other appeared. Whatever does not hold makes the
 //! copy uninspectable; there is no way to send it all the same. It must never know for whom a variant is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::examine::Case;
 use super::plan::{Cause, Treatment};
@@ -13,6 +13,7 @@ use crate::consent::{Reason, StreamKind};
 use crate::mime::splice::{Splice, Spliced, same_outside};
 use crate::mime::transfer_encoding::decode;
 use crate::mime::tree::same_tree;
+use crate::pixel::Edit;
 
 /// Why a message is refused whose signature by somebody else may not be broken (`existing_signature = "refuse"`).
 pub(super) const SIGNATURE: Cause = Cause {
@@ -95,20 +96,12 @@ fn body_splices(
             .ok_or(Uninspectable::ReadingsDiffer)?;
         splices.push(Splice::cut(part.body.clone()));
     }
-    for (index, surveyed) in before.parts.iter().enumerate() {
-        if edits.empty.contains(&surveyed.part) {
-            continue;
-        }
-        let stripped = before
-            .findings
-            .iter()
-            .enumerate()
-            .filter(|(n, found)| found.surveyed == Some(index) && edits.findings.contains(n));
-        let decoded: Vec<_> = stripped
-            .flat_map(|(_, found)| &found.finding.edits)
-            .map(|edit| (edit.range.clone(), edit.replacement.clone()))
-            .collect();
-        if decoded.is_empty() {
+    for (index, edited) in by_part(before, edits) {
+        let surveyed = before
+            .parts
+            .get(index)
+            .ok_or(Uninspectable::ReadingsDiffer)?;
+        if edited.is_empty() || edits.empty.contains(&surveyed.part) {
             continue;
         }
         let part = before
@@ -119,6 +112,10 @@ fn body_splices(
         let raw = message
             .get(part.body.clone())
             .ok_or(Uninspectable::ReadingsDiffer)?;
+        let decoded: Vec<_> = edited
+            .into_iter()
+            .map(|edit| (edit.range.clone(), edit.replacement.clone()))
+            .collect();
         let made = decode(raw, surveyed.encoding)
             .map_err(|_| Uninspectable::Cte)?
             .splices(raw, part.body.start, &decoded)
@@ -129,6 +126,21 @@ fn body_splices(
         splices.extend(made);
     }
     Ok(splices)
+}
+
+/// The edits of what is taken out, by the part that they are in: gathered once, since there may be thousands of both.
+fn by_part<'b>(before: &'b Survey, edits: &Edits<'_>) -> BTreeMap<usize, Vec<&'b Edit>> {
+    let mut by_part: BTreeMap<usize, Vec<&Edit>> = BTreeMap::new();
+    let found = edits.findings.iter();
+    for found in found.filter_map(|number| before.findings.get(*number)) {
+        if let Some(part) = found.surveyed {
+            by_part
+                .entry(part)
+                .or_default()
+                .extend(&found.finding.edits);
+        }
+    }
+    by_part
 }
 
 fn examine_again(
@@ -196,5 +208,7 @@ pub(super) fn not_made(why: Uninspectable, kind: StreamKind, hold_over: bool) ->
     }
 }
 
+#[cfg(test)]
+mod second_look_tests;
 #[cfg(test)]
 mod tests;

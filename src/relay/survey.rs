@@ -6,24 +6,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::decide::{Matter, Place, Sight};
-use super::recall::{Answers, Recall};
 use super::settings::Settings;
 use super::withdrawal::Offered;
-use super::work::Work;
 use crate::mime;
 use crate::mime::transfer_encoding::Encoding;
 use crate::mime::tree::{Disposition, Kind, OutOfScope, Part, Scope, Tree, Unread};
-use crate::pixel::{
-    Finding, IndividualImages, Knowledge, Mode, Needles, Own, Recurring, Rules, Slot,
-};
+use crate::pixel::{Evidence, Finding, Slot, Whole};
 
 mod header;
+mod lens;
 mod part;
 
 pub use header::{Header, header};
+pub use lens::{Lens, People};
 use part::{Reader, Reading};
 
 /// Why a part cannot be inspected, or a finding in it not be taken out (DESIGN 4, closed).
@@ -98,6 +95,8 @@ pub struct Survey {
     pub seen: Vec<(Slot, String)>,
     /// Recurring identifiers that stand in several URLs.
     pub spread: Vec<String>,
+    /// What is known of each HTML part as a whole, by its index in the tree.
+    pub wholes: BTreeMap<usize, Arc<Whole>>,
 }
 
 /// One link.
@@ -144,84 +143,20 @@ pub struct Blind {
     pub why: Uninspectable,
 }
 
-/// What a message is surveyed by; the same for it and for every variant of it.
-#[derive(Debug, Clone)]
-pub struct Lens {
-    /// Detection rules.
-    pub rules: Arc<Rules>,
-    /// `[relay]`.
-    pub settings: Arc<Settings>,
-    /// How long that may take.
-    pub work: Arc<Work>,
-    /// How much counts.
-    pub mode: Mode,
-    /// What is wanted of visible individual images.
-    pub images: IndividualImages,
-    /// Who is named in the message, and what the operator says.
-    pub people: Arc<People>,
-    /// What is known from other messages.
-    pub recall: Recall,
-}
-
-/// Who is named in a message, and what its operator says of URLs.
-#[derive(Debug, Clone, Default)]
-pub struct People {
-    /// The recipients' names.
-    pub needles: Needles,
-    /// What else names them.
-    pub recurring: Recurring,
-    /// What the operator says.
-    pub own: Own,
-}
-
-impl Lens {
-    /// For one message.
-    pub fn new(rules: Arc<Rules>, settings: Arc<Settings>) -> Self {
-        let most = Duration::from_millis(settings.examine_cpu_ms);
-        Self {
-            rules,
-            settings,
-            work: Arc::new(Work::new(most)),
-            mode: Mode::default(),
-            images: IndividualImages::default(),
-            people: Arc::default(),
-            recall: Recall::of(&Answers::fixed(&[])),
-        }
-    }
-
-    /// The same for a variant: what recurred in several URLs of the original is nobody's in the variant either, however many of
-    /// them are left. Nor is anything asked of other messages any more: what was answered stands.
-    #[must_use]
-    pub fn for_variants(&self, survey: &Survey) -> Self {
-        self.recall.close();
-        if survey.spread.is_empty() {
-            return self.clone();
-        }
-        let people = People {
-            recurring: self.people.recurring.without(&survey.spread),
-            ..(*self.people).clone()
-        };
-        Self {
-            people: Arc::new(people),
-            ..self.clone()
-        }
-    }
-
-    fn knowledge(&self) -> Knowledge<'_> {
-        Knowledge {
-            mode: self.mode,
-            images: self.images,
-            needles: &self.people.needles,
-            recurring: &self.people.recurring,
-            own: &self.people.own,
-            memory: self.recall.memory(),
-            ..Knowledge::of(&self.rules)
-        }
-    }
-}
-
 /// Surveys one message. Never fails: what goes wrong is in the answer.
 pub fn survey(message: &[u8], lens: &Lens) -> Survey {
+    let seen = survey_by(message, lens);
+    if !seen.rests_on_spread() {
+        return seen;
+    }
+    // What stands in several URLs of one part is the sender's in every part, and of no variant either.
+    Survey {
+        spread: seen.spread.clone(),
+        ..survey_by(message, &lens.without(&seen.spread))
+    }
+}
+
+fn survey_by(message: &[u8], lens: &Lens) -> Survey {
     let settings = lens.settings.as_ref();
     let turn = lens.work.turn();
     let mut tree = mime::walk(message, &limits(settings));
@@ -233,6 +168,7 @@ pub fn survey(message: &[u8], lens: &Lens) -> Survey {
         knowledge: lens.knowledge(),
         settings,
         turn: &turn,
+        wholes: &lens.wholes,
     };
     let mut cids = survey.read(message, &tree, reader, 0..tree.parts.len());
     // An attachment that the HTML loads by `cid:` is rendered; it may load others in turn, each once.
@@ -323,6 +259,13 @@ impl Survey {
         findings.chain(blind)
     }
 
+    /// Whether an identifier that names nobody counts against some load: it may stand once in one part, and often in another.
+    fn rests_on_spread(&self) -> bool {
+        let recurs = |evidence: &Evidence| matches!(evidence, Evidence::Recurring { .. });
+        let mut found = self.findings.iter().map(|found| &found.finding.evidence);
+        !self.spread.is_empty() && found.any(|evidence| evidence.iter().any(recurs))
+    }
+
     /// Parts that were not read or hold what cannot be taken out, with the reason.
     pub fn uninspectable(&self) -> impl Iterator<Item = (&str, Uninspectable)> {
         let fixed = self
@@ -349,7 +292,7 @@ impl Survey {
         {
             match part.scope {
                 Scope::Examine | Scope::ExamineOnly(_) => {
-                    let mut reading = reader.read(message, part);
+                    let mut reading = reader.read(message, index, part);
                     cids.append(&mut reading.cids);
                     self.add(index, part, reading);
                 }
@@ -374,6 +317,7 @@ impl Survey {
         });
         self.seen.extend(reading.seen);
         self.spread.extend(reading.spread);
+        self.wholes.insert(index, Arc::new(reading.whole));
         let links = reading.links.into_iter();
         self.links.extend(links.map(|target| Link {
             part: index,

@@ -77,6 +77,12 @@ pub(super) struct Attempt {
 /// One finding, and what was decided on it for this person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Tracker {
+    /// Where it stands.
+    pub(super) part: String,
+    pub(super) line: u64,
+    /// What loads it, and what takes it out.
+    pub(super) vector: String,
+    pub(super) treatment: String,
     pub(super) host: String,
     pub(super) vendor: String,
     pub(super) evidence: Vec<String>,
@@ -114,6 +120,17 @@ pub(super) struct Fate {
     pub(super) fate: String,
     pub(super) code: Option<u16>,
     pub(super) status: Option<String>,
+}
+
+impl Tracker {
+    /// Whether another is the same but for its line.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let other = Self {
+            line: self.line,
+            ..other.clone()
+        };
+        *self == other
+    }
 }
 
 impl Message {
@@ -248,6 +265,10 @@ fn attempt(
         let finding = known.get(&decision.finding)?;
         let later = person.later(at, &decision.action, &finding.purposes);
         Some(Tracker {
+            part: finding.part.clone(),
+            line: finding.line,
+            vector: finding.vector.clone(),
+            treatment: finding.treatment.clone(),
             host: without_masks(finding.host.as_str()),
             vendor: vendor(wanted.rules, finding),
             evidence: finding.evidence.clone(),

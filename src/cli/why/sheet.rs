@@ -113,7 +113,10 @@ fn decisions(text: &mut String, message: &Message, attempt: &Attempt, numbers: &
     // A message may have the same pixel many times; people want to hear of it once.
     let mut distinct: Vec<(&Tracker, usize)> = Vec::new();
     for tracker in &attempt.trackers {
-        match distinct.iter_mut().find(|(known, _)| *known == tracker) {
+        match distinct
+            .iter_mut()
+            .find(|(known, _)| known.is_like(tracker))
+        {
             Some((_, times)) => *times += 1,
             None => distinct.push((tracker, 1)),
         }
@@ -140,28 +143,38 @@ fn tracker(
     if !tracker.host.ends_with(&tracker.vendor) {
         let _ = write!(line, " ({})", tracker.vendor);
     }
+    let vector = plain::vector(&tracker.vector);
+    let _ = write!(
+        line,
+        ", a {vector} in part {}, line {}",
+        tracker.part, tracker.line
+    );
     if times > 1 {
-        let _ = write!(line, ", {times} times");
+        let _ = write!(line, " and further down, {times} times");
     }
     wrap(text, &line, "  ", "    ");
-    let evidence: Vec<String> = tracker.evidence.iter().map(|word| evidence(word)).collect();
+    for word in &tracker.evidence {
+        let line = format!("{} [{word}]", plain::evidence(word));
+        wrap(text, &line, "    ", "    ");
+    }
     let purposes = match (tracker.purposes.is_empty(), &tracker.partner) {
-        (true, _) => "declared for nothing".to_owned(),
-        (false, None) => format!("declared for {}", tracker.purposes.join(" and ")),
+        (true, _) => "nothing".to_owned(),
+        (false, None) => tracker.purposes.join(" and "),
         (false, Some(partner)) => {
-            format!(
-                "declared for {}, on behalf of {partner}",
-                tracker.purposes.join(" and ")
-            )
+            format!("{}, on behalf of {partner}", tracker.purposes.join(" and "))
         }
     };
-    wrap(
-        text,
-        &format!("{}; {purposes}", evidence.join("; ")),
-        "    ",
-        "    ",
-    );
+    wrap(text, &format!("Declared for {purposes}."), "    ", "    ");
     because(text, &message.controller, &tracker.decided, numbers);
+    if tracker.decided.action == "stripped" {
+        let done = plain::treatment(&tracker.treatment);
+        wrap(
+            text,
+            &format!("done: {done} [{}]", tracker.treatment),
+            "    ",
+            "    ",
+        );
+    }
 }
 
 fn part(text: &mut String, message: &Message, part: &Part, numbers: &mut Numbers) {
@@ -248,17 +261,6 @@ fn copy(text: &mut String, attempt: &Attempt) {
             "  ",
             "    ",
         );
-    }
-}
-
-/// Why it looked like tracking.
-fn evidence(word: &str) -> String {
-    match word.split_once(':') {
-        Some(("known_endpoint", rule)) => {
-            format!("at an address known for counting openings (rule {rule})")
-        }
-        Some(("tiny", size)) => format!("an invisible image of {size}"),
-        _ => word.replace('_', " "),
     }
 }
 

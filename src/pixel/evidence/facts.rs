@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::loads::{Load, Request, Survey};
-use super::super::look::{Look, Looker};
+use super::super::look::{Look, Looker, Looks};
 use super::super::slot::slot;
 use super::super::{Form, Knowledge, Learned, Named, Place};
 
@@ -14,8 +14,6 @@ pub(super) struct Facts {
     pub(super) look: Look,
     /// One for each of its requests.
     pub(super) persons: Vec<Person>,
-    /// Whether the operator's marker stands before it.
-    pub(super) marked: bool,
 }
 
 /// What in one URL names a person.
@@ -26,6 +24,8 @@ pub(super) struct Person {
     /// Whether it does so only in the directories of the path, where it may be the sender's.
     pub(super) in_directory: bool,
     pub(super) learned: Learned,
+    /// Whether the operator's marker stands before it, or before another load of the same URL.
+    pub(super) marked: bool,
 }
 
 /// Gathers the facts of all loads; with them the recurring identifiers that stand in more than one URL.
@@ -37,20 +37,31 @@ pub(super) fn gather(
 ) -> (Vec<Facts>, Vec<String>) {
     let (alone, spread) = recurring(survey, knowledge);
     let marked = marked(html, survey, knowledge);
-    let facts = survey.loads.iter().enumerate().map(|(number, load)| Facts {
-        look: looker.look(load),
-        persons: load
-            .requests
-            .iter()
-            .map(|request| Person {
-                recipient: knowledge.needles.found_in(&request.written),
+    let mut looks = Looks::default();
+    let facts = survey.loads.iter().map(|load| {
+        let look = looker.look(load, &mut looks);
+        let person = |request: &Request| {
+            let recipient = knowledge.needles.found_in(&request.text());
+            let unseen = look.unseen().is_some();
+            let fragment = || {
+                knowledge
+                    .needles
+                    .fragment_in(&request.url)
+                    .filter(|_| unseen)
+            };
+            Person {
+                recipient: recipient.or_else(fragment),
                 recurring: alone.get(request.written.as_str()).copied(),
                 in_directory: alone.contains_key(request.written.as_str())
                     && in_directory(request, knowledge),
                 learned: (knowledge.memory)(&slot(&request.url, load.vector), &request.written),
-            })
-            .collect(),
-        marked: marked.contains(&number),
+                marked: marked.contains(request.written.as_str()),
+            }
+        };
+        Facts {
+            look,
+            persons: load.requests.iter().map(person).collect(),
+        }
     });
     (facts.collect(), spread)
 }
@@ -65,13 +76,9 @@ fn recurring<'s>(
     }
     let mut standing: HashMap<&str, Standing<'s>> = HashMap::new();
     for (number, load) in survey.loads.iter().enumerate() {
-        let urls: HashSet<&str> = load
-            .requests
-            .iter()
-            .map(|request| request.written.as_str())
-            .collect();
-        for url in urls {
-            for (identifier, named) in knowledge.recurring.in_url(url) {
+        for request in &load.requests {
+            let url = request.written.as_str();
+            for (identifier, named) in knowledge.recurring.in_url(&request.text()) {
                 let standing = standing.entry(identifier).or_insert(Standing {
                     named,
                     loads: HashSet::new(),
@@ -119,8 +126,12 @@ fn in_directory(request: &Request, knowledge: &Knowledge<'_>) -> bool {
         && knowledge.recurring.in_url(&rest).is_empty()
 }
 
-/// For each marker of the operator the load that follows it.
-fn marked(html: &[u8], survey: &Survey, knowledge: &Knowledge<'_>) -> HashSet<usize> {
+/// The URLs of the loads that follow a marker of the operator. Of a variant those of its original: what stands behind a marker
+/// there may stand behind it because what stood between is gone.
+fn marked<'s>(html: &[u8], survey: &'s Survey, knowledge: &Knowledge<'s>) -> HashSet<&'s str> {
+    if let Some(whole) = knowledge.whole {
+        return whole.marked.iter().map(String::as_str).collect();
+    }
     let ends = knowledge.own.marked(html);
     if ends.is_empty() {
         return HashSet::new();
@@ -133,7 +144,9 @@ fn marked(html: &[u8], survey: &Survey, knowledge: &Knowledge<'_>) -> HashSet<us
     let behind = |end: usize| starts.get(starts.partition_point(|(start, _)| *start < end));
     ends.into_iter()
         .filter_map(behind)
-        .map(|(_, number)| *number)
+        .filter_map(|(_, number)| survey.loads.get(*number))
+        .flat_map(|load| load.requests.iter())
+        .map(|request| request.written.as_str())
         .collect()
 }
 

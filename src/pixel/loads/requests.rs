@@ -4,17 +4,59 @@
 //! It passes no judgement. It fails where a URL is too long, or documents lie inside one another deeper than
 //! [`DOCUMENTS_DEPTH_MAX`].
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::super::css;
+use super::super::css::{self, Role};
 use super::super::reading;
 use super::super::size::OwnBox;
 use super::super::text::Text;
 use super::super::url::{Target, Url, clean, percent_decode_octets, target};
 use super::super::{Document, Uninspectable};
-use super::{Load, Request, Site, Surveyor, survey_within};
+use super::{Load, Surveyor, survey_within};
+
+/// Where a URL is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::pixel) enum Site {
+    /// In this attribute of the tag (by its number).
+    Attribute(usize),
+    /// A CSS token: its raw octets, its role, and whether blanks may stand beside it.
+    Token {
+        /// Raw octets.
+        range: Range<usize>,
+        /// What the URL is for.
+        role: Role,
+        /// Not in an unquoted attribute value.
+        blanks: bool,
+    },
+}
+
+/// One URL that would be requested.
+#[derive(Debug, Clone)]
+pub(in crate::pixel) struct Request {
+    /// References resolved and white space removed.
+    pub(in crate::pixel) written: String,
+    /// Where it goes.
+    pub(in crate::pixel) url: Url,
+    /// Where it is written.
+    pub(in crate::pixel) site: Site,
+    /// Whether it goes there by a base of the document.
+    pub(in crate::pixel) relative: bool,
+}
+
+impl Request {
+    /// The text in which a person may be named: as it is written, or where it goes where the base says half of that.
+    pub(in crate::pixel) fn text(&self) -> Cow<'_, str> {
+        match self.relative {
+            true => Cow::Owned(self.url.text()),
+            false => Cow::Borrowed(&self.written),
+        }
+    }
+}
 
 /// Documents inside one another. Each is escaped once more than the one around it; nobody writes three.
 pub(super) const DOCUMENTS_DEPTH_MAX: usize = 4;
@@ -50,15 +92,16 @@ impl Surveyor<'_> {
         if written.len() > self.limits.url_octets {
             return Err(Uninspectable::TokenLimit);
         }
-        let urls = match target(&written, None) {
-            Target::Remote(url) => vec![url],
-            Target::Part(_) => Vec::new(),
-            Target::Local => self.resolved(&written),
+        let (urls, relative) = match target(&written, None) {
+            Target::Remote(url) => (vec![url], false),
+            Target::Part(_) => (Vec::new(), false),
+            Target::Local => (self.resolved(&written), true),
         };
         let request = |url| Request {
             written: written.clone(),
             url,
             site: site.clone(),
+            relative,
         };
         Ok(urls.into_iter().map(request).collect())
     }

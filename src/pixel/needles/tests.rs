@@ -25,6 +25,50 @@ fn in_clear() {
     }
 }
 
+/// Where `@` and dots may not stand, and where something stands around an address.
+#[test]
+fn in_clear_but_otherwise() {
+    for url in [
+        "https://t.brand.example/o/nadia.moreau-example.net",
+        "https://t.brand.example/o/nadia-moreau-example-net.gif",
+        "https://t.brand.example/o/nadia_moreau_example_net/x",
+        "https://t.brand.example/o?e=nadia.moreau.at.example.net",
+        "https://t.brand.example/o?e=nadia.moreau_at_example_dot_net",
+        "https://t.brand.example/o?e=nadia.moreau(at)example.net",
+        "https://t.brand.example/o?e=pre_nadia.moreau@example.org_post&f=pre_nadia.moreau@example.net_post",
+        "https://t.brand.example/o/x-nadia.moreau@example.net-x.gif",
+        "https://nadia-moreau-example-net.t.brand.example/o.gif",
+        "https://t.brand.example/o?e=jos%C3%A9-b%C3%BCcher.example",
+    ] {
+        assert_eq!(found(url), Some("plain"), "{url}");
+    }
+    // Hosts, campaigns and other people.
+    let needles = Needles::of([
+        "news@brand.example",
+        "anna@brand.example",
+        "jo@brand.example",
+        "smith@example.org",
+        "desk@example.at",
+    ]);
+    for url in [
+        "https://news.brand.example/logo.png",
+        "https://anna.brand.example/logo.png",
+        "https://cdn.example/news-brand.example/logo.png",
+        "https://cdn.example/jo-brand.example/logo.png",
+        "https://cdn.example/joanna@brand.example.png",
+        "https://cdn.example/maria.anna@brand.example.png",
+        "https://cdn.example/john.smith@example.org",
+        "https://cdn.example/desk.example/at/logo.png",
+        "https://cdn.example/anna-brand.example.net/logo.png",
+    ] {
+        assert_eq!(needles.found_in(url), None, "{url}");
+    }
+    assert!(needles.is_wholly("anna-brand.example") && needles.is_wholly("Smith%40example.org"));
+    assert!(
+        !needles.is_wholly("pre_anna@brand.example") && !needles.is_wholly("anna@brand.example/x")
+    );
+}
+
 #[test]
 fn encoded() {
     for (url, by) in [

@@ -68,6 +68,11 @@ pub(super) enum Key {
 }
 
 impl Subject {
+    /// The attributes that it asks for.
+    pub(super) fn attributes(&self) -> impl Iterator<Item = &String> {
+        self.conditions.iter().map(|condition| &condition.name)
+    }
+
     pub(super) fn key(&self) -> Key {
         if let Some(id) = &self.id {
             return Key::Name(Name::Id(id.clone()));

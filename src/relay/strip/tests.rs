@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::pixel::{Edit, Rules};
+use crate::pixel::Rules;
 use crate::relay::work::Work;
 
 const MESSAGE: &str = "From: a@news.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=\"b\"\r\n\r\n\

@@ -3,7 +3,8 @@
 //! Where all readings agree on what is found and where, it can be edited; where they do not, everything that any of them
 //! finds counts and nothing is edited. What no reading decodes is blind. It must never prefer one reading in silence.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::super::settings::Settings;
 use super::super::work::Turn;
@@ -12,7 +13,7 @@ use crate::mime;
 use crate::mime::charset::{self, charset};
 use crate::mime::transfer_encoding::{Encoding, decode_all};
 use crate::mime::tree::{ExamineOnly, Kind, Part, Scope, Tree};
-use crate::pixel::{self, Document, Examination, Finding, Knowledge, Slot};
+use crate::pixel::{self, Document, Examination, Finding, Knowledge, Slot, Whole};
 
 /// Messages inside encodings inside messages that are followed.
 const ENCODED_DEPTH: usize = 3;
@@ -36,6 +37,8 @@ pub(super) struct Reading {
     pub seen: Vec<(Slot, String)>,
     /// Recurring identifiers that stand in several URLs.
     pub spread: Vec<String>,
+    /// What is known of it as a whole.
+    pub whole: Whole,
 }
 
 /// What reading needs beside the part.
@@ -44,12 +47,21 @@ pub(super) struct Reader<'a> {
     pub knowledge: Knowledge<'a>,
     pub settings: &'a Settings,
     pub turn: &'a Turn<'a>,
+    /// Of a variant: what is known of the parts of its original.
+    pub wholes: &'a BTreeMap<usize, Arc<Whole>>,
 }
 
 impl Reader<'_> {
-    /// Reads one part of a message.
-    pub(super) fn read(self, message: &[u8], part: &Part) -> Reading {
-        self.read_at(message, part, 0)
+    /// Reads one part of a message, by its index in the tree.
+    pub(super) fn read(self, message: &[u8], index: usize, part: &Part) -> Reading {
+        let whole = self.wholes.get(&index).map(Arc::as_ref);
+        // What lies in an encoding is never edited: its second look is the first.
+        let whole = whole.filter(|_| part.kind != Kind::EncodedMessage);
+        let knowledge = Knowledge {
+            whole,
+            ..self.knowledge
+        };
+        Self { knowledge, ..self }.read_at(message, part, 0)
     }
 
     fn read_at(self, message: &[u8], part: &Part, depth: usize) -> Reading {
@@ -238,6 +250,7 @@ impl Reading {
         self.cids.extend(examination.parts);
         self.seen.extend(examination.seen);
         self.spread.extend(examination.spread);
+        self.whole.extend(examination.whole);
         match first {
             None => {
                 self.findings.clone_from(&examination.findings);
