@@ -273,7 +273,9 @@ def counted(judged):
     benign = [one for one in ones if one.case.benign]
     found = [sum(one.state == "found" for one in group) for group in (trackers, individual, cold)]
     altered = sum(one.failed for one in benign)
-    disturbed = sum(one.state != "refused" and bool(one.complaints) for one in ones if not one.case.benign)
+    # A picture that one message cannot judge, and that is blanked once it can be: that it is gone is no disturbance.
+    undisturbed = {id(one) for one in cold if one.state == "found"}
+    disturbed = sum(one.state != "refused" and bool(one.complaints) and id(one) not in undisturbed for one in ones if not one.case.benign)
     return [(found[0], len(trackers)), (found[1], len(individual)), (found[2], len(cold)), (altered, len(benign)), (disturbed, len(ones) - len(benign))]
 
 
