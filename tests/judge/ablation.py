@@ -7,8 +7,8 @@ The relay has no switch for this, and needs none. An arm changes what the relay 
 operator could write; then Chromium judges what comes out (`judge.py`, one variation and the plain envelope of each case):
 
     everything       as delivered, one message alone
-    learned          the same behind a relay that has carried 21 letters of the same kind to other readers before (71 where the case says
-                     that only many readers show it): their tokens differ where the tracker's do, what is content is the same. Each case is a stream
+    learned          the same behind a relay that has carried the same letter to 71 other readers before: their tokens differ where the
+                     tracker's do, what is content is the same. Each case is a stream of its own
     no endpoints     every rule is in `rules.disabled`
     false sizes      each width and height of 1 to 3 pixels, in attributes and styles, is 11 and 5 instead, in the letter itself
     no reader        the letter goes to somebody whose address stands nowhere in it
@@ -44,7 +44,7 @@ import cases as case_files  # noqa: E402
 import judge  # noqa: E402
 from browser import Browser, program  # noqa: E402
 
-READERS, MANY_READERS = 21, 71
+READERS = 71
 STRANGER = "somebody.else@elsewhere.example"
 START_SECONDS = 30
 
@@ -245,8 +245,7 @@ def learn(binary, work, cases, streams, more):
 
 def send(port, case, stream):
     """How many letters the relay took."""
-    readers = MANY_READERS if case.verdict == "unknown_cold" or case.get("evidence") == "learned" else READERS
-    letters = [letter for reader in range(readers) if (letter := letter_to(case, reader, stream))]
+    letters = [letter for reader in range(READERS) if (letter := letter_to(case, reader, stream))]
     if not letters:
         return 0
     taken = 0
