@@ -148,10 +148,13 @@ def other(text, reader):
 
 def tokens_of(case):
     """What in the tracker's addresses is one reader's: runs of 8 and more with a digit or both cases in them, and not in any content."""
-    contents = " ".join(case.contents)
+    contents, own = " ".join(case.contents), case.get("recipient", "nadia@example.net")
     found = set()
     for url in case.trackers:
-        runs = re.findall(r"[A-Za-z0-9_-]{8,}", url.partition("://")[2].partition("/")[2])
+        rest = url.partition("://")[2].partition("/")[2]
+        for at in ("@", "%40"):
+            rest = rest.replace(own.replace("@", at), " ")
+        runs = re.findall(r"[A-Za-z0-9_-]{8,}", rest)
         named = [run for run in runs if re.search(r"[0-9]", run) or (run.lower() != run and run.upper() != run)]
         mine = {run for run in named if run not in contents and run in case.html}
         if not mine and not re.search("@|%40", url):
