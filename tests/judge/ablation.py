@@ -103,6 +103,18 @@ ARMS = {
     "no operator": (no_operator, False, False),
 }
 INVISIBILITY = ("tiny", "unseen")
+# What the words of a case claim to be the evidence, in both sets.
+KINDS = {
+    "a known endpoint": ("endpoint", "known_endpoint"),
+    "the reader in the URL": (
+        *"address address-base64 address-json address-md5 address-sha256".split(),
+        *"recipient_plain recipient_hash recipient_encoded".split(),
+    ),
+    "an identifier that recurs": ("recurring", "recurring_id"),
+    "invisible, and looks individual": ("looks-individual", "tiny", "none"),
+    "the operator says so": ("operator",),
+    "only many readers show it": ("learned",),
+}
 
 
 class ArmStrip(judge.Strip):
@@ -281,6 +293,17 @@ def counted(judged):
     return [(found[0], len(trackers)), (found[1], len(individual)), (found[2], len(cold)), (altered, len(benign)), (disturbed, len(ones) - len(benign))]
 
 
+def by_kind(judged):
+    """Lines of a table: trackers found with everything on, by what the case says is the evidence."""
+    groups = {}
+    for one in judged:
+        if one.state != "not requested" and one.case.verdict in ("stripped", "aggregate"):
+            kind = next((kind for kind, words in KINDS.items() if one.case.get("evidence") in words), "another")
+            found, of = groups.get(kind, (0, 0))
+            groups[kind] = (found + (one.state == "found"), of + 1)
+    return [f"| {kind} | {groups[kind][0]} of {groups[kind][1]} |" for kind in (*KINDS, "another") if kind in groups]
+
+
 def without_invisibility(judged, said):
     """What is judged of `everything`, where findings that rest on size or visibility alone are none."""
     changed_ones = []
@@ -334,7 +357,7 @@ def main():
         return 69
     binary = os.path.abspath(arguments.binary)
     for directory in arguments.cases or [os.path.join(HERE, "cases"), os.path.join(HERE, "..", "heldout")]:
-        cases, began, seen, learned = case_files.read([directory]), time.monotonic(), {}, {}
+        cases, began, seen, learned, kinds = case_files.read([directory]), time.monotonic(), {}, {}, []
         print(f"\n{os.path.relpath(directory, ROOT)}: {len(cases)} cases\n")
         print("| | trackers found | individual images treated | what one message cannot show | harmless letters altered | letters in which something else was lost or moved |")
         print("|---|---|---|---|---|---|", flush=True)
@@ -346,11 +369,13 @@ def main():
                 judged, said = run_arm(browser, binary, cases, arm, arguments.pages, seen, learned)
                 row(arm, counted(judged))
                 if arm == "everything":
+                    kinds = by_kind(judged)
                     row("no invisibility", counted(without_invisibility(judged, said)))
             version = browser.version
         if "is" in learned:
             print(f"\nlearned: {learned['is'][1]} letters to other readers; {learned['is'][2]} cases could not be varied or were refused")
             learned["work"].cleanup()
+        print("\n| everything, by the evidence that the case claims | found |\n|---|---|\n" + "\n".join(kinds))
         print(f"\n{version}, {time.monotonic() - began:.0f} s")
     return 0
 
