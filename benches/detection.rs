@@ -29,8 +29,8 @@ use pixelgate::relay::settings::Settings;
 use pixelgate::relay::survey::{Lens, People, survey};
 use rustix::time::{ClockId, clock_gettime};
 
-/// Runs of which the median is told.
-const RUNS: usize = 21;
+/// Runs of which the least is told: whatever else the machine does only adds.
+const RUNS: usize = 61;
 const READER: &str = "nadia@example.net";
 const IDENTIFIER: &str = "a8f3k2c97d41";
 const TODAY: u32 = 20_785;
@@ -49,17 +49,15 @@ fn used() -> Duration {
     )
 }
 
-/// Microseconds of processor time, the median of `runs`.
+/// Microseconds of processor time, the least of `runs`.
 fn micros<T>(runs: usize, mut work: impl FnMut() -> T) -> f64 {
-    let mut times: Vec<f64> = (0..runs)
+    (0..runs)
         .map(|_| {
             let began = used();
             black_box(work());
             (used() - began).as_secs_f64() * 1e6
         })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+        .fold(f64::INFINITY, f64::min)
 }
 
 // --- a letter ---------------------------------------------------------------------------------------------------------
@@ -73,7 +71,7 @@ fn letter(octets: usize) -> String {
     }
     html += "@media (max-width: 600px) { .c1 img { width: 100% !important; height: auto } }</style></head><body>\r\n<table width=\"600\">\r\n";
     let text =
-        "The chestnuts are in, the kettle is on, and the new blankets have come. ".repeat(14);
+        "The chestnuts are in, the kettle is on, and the new blankets have come. ".repeat(16);
     let mut n = 0;
     while html.len() < octets.saturating_sub(1_000) {
         write!(
@@ -197,7 +195,7 @@ fn layers() {
     let bare = without_styles(&html);
     let images = html.matches("<img").count();
     println!(
-        "A letter of {} octets of HTML with {images} images, microseconds of processor time (median of {RUNS}):\n",
+        "A letter of {} octets of HTML with {images} images, µs of processor time (the least of {RUNS} runs):\n",
         html.len()
     );
     println!("| layer | µs |\n|---|---|");
@@ -482,28 +480,27 @@ fn hostile() {
         recurring: &recurring,
         ..Knowledge::of(Rules::built_in())
     };
-    println!("\nBuilt to exhaust it, one examination, ms of processor time for a megabyte:\n");
-    println!("| what | 0.5 MB | 1 MB | 2 MB | |\n|---|---|---|---|---|");
+    println!(
+        "\nBuilt to exhaust it, one examination, ms of processor time for a megabyte (*: refused there, past a bound):\n"
+    );
+    println!("| what | 0.25 MB | 0.5 MB | 1 MB | 2 MB | |\n|---|---|---|---|---|---|");
     for (name, of_size) in HOSTILE {
-        let mut each = Vec::new();
-        let mut end = String::new();
-        for octets in [500_000, 1_000_000, 2_000_000] {
+        let mut row = format!("| {name} |");
+        let mut each: Vec<f64> = Vec::new();
+        for octets in [250_000, 500_000, 1_000_000, 2_000_000] {
             let html = of_size(octets);
             let took = micros(3, || examined(&html, &knowledge));
             each.push(took / 1e3 / (html.len() as f64 / 1e6));
-            end = match examined(&html, &knowledge) {
-                Ok(examination) => format!("{} findings", examination.findings.len()),
-                Err(why) => format!("{why:?}"),
-            };
+            let refused = examined(&html, &knowledge).is_err();
+            let star = if refused { "*" } else { "" };
+            write!(row, " {:.1}{star} |", each[each.len() - 1]).unwrap();
         }
-        // A refusal may come sooner in a larger document; more than half as much again for a megabyte of twice the size is more than linear.
+        // What is refused sooner in a larger document is cheaper; more than half as much again for a megabyte of twice the size
+        // is more than linear.
         let grown = each
             .windows(2)
             .any(|pair| pair[1] > pair[0] * 1.5 && pair[1] > 20.0);
-        let note = if grown { " **more than linear**" } else { "" };
-        println!(
-            "| {name} | {:.1} | {:.1} | {:.1} | {end}{note} |",
-            each[0], each[1], each[2]
-        );
+        let note = if grown { "more than linear" } else { "linear" };
+        println!("{row} {note} |");
     }
 }
