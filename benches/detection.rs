@@ -7,7 +7,8 @@
 
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::print_stdout,
     reason = "a measurement says what it measured, and stops where it cannot"
 )]
@@ -190,57 +191,59 @@ fn learned(seen: &Examination) -> Learning {
     learning
 }
 
+fn row(name: &str, micros: f64) {
+    println!("| {name} | {micros:.0} |");
+}
+
 fn layers() {
     let html = letter(100_000);
-    let bare = without_styles(&html);
     let images = html.matches("<img").count();
     println!(
         "A letter of {} octets of HTML with {images} images, µs of processor time (the least of {RUNS} runs):\n",
         html.len()
     );
     println!("| layer | µs |\n|---|---|");
-    let row = |name: &str, micros: f64| println!("| {name} | {micros:.0} |");
-    for base64 in [false, true] {
-        let message = message(&html, base64);
-        let name = if base64 { "base64" } else { "quoted-printable" };
-        let found = walk(&message, &tree::Limits::default());
-        let body = message[found.parts[2].body.clone()].to_vec();
-        let encoding = if base64 {
-            Transfer::Base64
-        } else {
-            Transfer::QuotedPrintable
-        };
-        row(
-            &format!("MIME walk ({name})"),
-            micros(RUNS, || walk(&message, &tree::Limits::default())),
-        );
-        row(
-            &format!("transfer encoding, every reading ({name})"),
-            micros(RUNS, || decode_all(&body, encoding)),
-        );
-    }
-    let none: Vec<String> = Rules::built_in()
-        .all()
-        .iter()
-        .map(|rule| rule.name.clone())
-        .collect();
+    transport(&html, "quoted-printable", Transfer::QuotedPrintable);
+    transport(&html, "base64", Transfer::Base64);
+    reading(&html);
+    treatment(&html);
+}
+
+fn transport(html: &str, name: &str, encoding: Transfer) {
+    let message = message(html, encoding == Transfer::Base64);
+    let limits = tree::Limits::default();
+    let found = walk(&message, &limits);
+    let body = &message[found.parts[2].body.clone()];
+    let walked = micros(RUNS, || walk(&message, &limits));
+    row(&format!("MIME walk ({name})"), walked);
+    let decoded = micros(RUNS, || decode_all(body, encoding));
+    row(
+        &format!("transfer encoding, every reading ({name})"),
+        decoded,
+    );
+}
+
+/// One examination, by what is added to it.
+fn reading(html: &str) {
+    let all = Rules::built_in().all().iter();
+    let none: Vec<String> = all.map(|rule| rule.name.clone()).collect();
     let none = Rules::built_in().without(&none).unwrap();
     let (needles, recurring) = people();
     let nothing = Knowledge::of(&none);
     let time = |html: &str, knowledge: &Knowledge<'_>| micros(RUNS, || examined(html, knowledge));
-    let readings = time(&bare, &nothing);
+    let readings = time(&without_styles(html), &nothing);
     row(
         "HTML: readings, tags, loads, declared sizes (no style in it)",
         readings,
     );
-    let mut before = time(&html, &nothing);
+    let mut before = time(html, &nothing);
     row(
         "CSS: rules, styles, effective size and visibility",
         before - readings,
     );
     let mut knowledge = Knowledge::of(Rules::built_in());
     let mut added = |name: &str, knowledge: &Knowledge<'_>| {
-        let now = time(&html, knowledge);
+        let now = time(html, knowledge);
         row(name, now - before);
         before = now;
     };
@@ -249,48 +252,42 @@ fn layers() {
     added("the reader in each URL", &knowledge);
     knowledge.recurring = &recurring;
     added("recurring identifiers", &knowledge);
-    let table = learned(&examined(&html, &knowledge).unwrap());
-    let memory = |slot: &Slot, url: &str| {
-        let name = SlotName {
-            controller: "shop",
-            stream: "letter",
-            host: &slot.host,
-            shape: &slot.shape,
-            kind: slot.vector.as_str(),
-        };
-        match table.ask(&name, url, TODAY) {
-            learn::Answer::Nothing => Learned::Nothing,
-            learn::Answer::Shared => Learned::Shared,
-            learn::Answer::Individual { recipients } => Learned::Individual { recipients },
-        }
-    };
+    let table = learned(&examined(html, &knowledge).unwrap());
+    let memory = |slot: &Slot, url: &str| asked(&table, slot, url);
     knowledge.memory = &memory;
     added("what was learned, asked for each load", &knowledge);
-    let whole = Whole::of(&html, false);
+}
+
+fn asked(table: &Learning, slot: &Slot, url: &str) -> Learned {
+    let name = SlotName {
+        controller: "shop",
+        stream: "letter",
+        host: &slot.host,
+        shape: &slot.shape,
+        kind: slot.vector.as_str(),
+    };
+    match table.ask(&name, url, TODAY) {
+        learn::Answer::Nothing => Learned::Nothing,
+        learn::Answer::Shared => Learned::Shared,
+        learn::Answer::Individual { recipients } => Learned::Individual { recipients },
+    }
+}
+
+fn treatment(html: &str) {
+    let whole = Whole::of(html, false);
     let surveyed = survey(&whole.message, &whole.lens());
-    assert_eq!(
-        surveyed.findings.len(),
-        3,
-        "the trackers of the letter are found"
-    );
-    row(
-        "edit: splices, variant, compared outside",
-        micros(RUNS, || whole.edit(&surveyed)),
-    );
+    let found = surveyed.findings.len();
+    assert_eq!(found, 3, "the trackers of the letter are found");
+    let edited = micros(RUNS, || whole.edit(&surveyed));
+    row("edit: splices, variant, compared outside", edited);
     let variant = whole.edit(&surveyed);
-    row(
-        "the variant examined again, from the MIME walk on",
-        micros(RUNS, || survey(&variant, &whole.lens())),
-    );
-    row(
-        "**all of it, one variant (quoted-printable)**",
-        micros(RUNS, || whole.run()),
-    );
-    let other = Whole::of(&html, true);
-    row(
-        "**all of it, one variant (base64)**",
-        micros(RUNS, || other.run()),
-    );
+    let again = micros(RUNS, || survey(&variant, &whole.lens()));
+    row("the variant examined again, from the MIME walk on", again);
+    let all = micros(RUNS, || whole.run());
+    row("**all of it, one variant (quoted-printable)**", all);
+    let other = Whole::of(html, true);
+    let all = micros(RUNS, || other.run());
+    row("**all of it, one variant (base64)**", all);
 }
 
 /// One message from the walk to its stripped variant, read again.

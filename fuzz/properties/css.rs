@@ -1,5 +1,9 @@
 //! Any style sheet, in each place where CSS stands: what holds of a document (`html.rs`) holds with it inside.
 
+#[allow(
+    clippy::duplicate_mod,
+    reason = "a target stands alone, and the ordinary tests have them all"
+)]
 #[path = "html.rs"]
 mod html;
 
