@@ -301,7 +301,9 @@ def by_kind(judged):
             kind = next((kind for kind, words in KINDS.items() if one.case.get("evidence") in words), "another")
             found, of = groups.get(kind, (0, 0))
             groups[kind] = (found + (one.state == "found"), of + 1)
-    return [f"| {kind} | {groups[kind][0]} of {groups[kind][1]} |" for kind in (*KINDS, "another") if kind in groups]
+    refused = sum(one.state == "refused" for one in judged)
+    lines = [f"| {kind} | {groups[kind][0]} of {groups[kind][1]} |" for kind in (*KINDS, "another") if kind in groups]
+    return [*lines, f"| not found, because the letter was refused: it tells nobody, and reaches nobody | {refused} |"]
 
 
 def without_invisibility(judged, said):
