@@ -15,6 +15,8 @@ mod auth;
 mod chunks;
 #[path = "../fuzz/properties/command.rs"]
 mod command;
+#[path = "../fuzz/properties/css.rs"]
+mod css;
 #[path = "../fuzz/properties/data.rs"]
 mod data;
 #[allow(dead_code, reason = "the simulation throws them otherwise, too")]
@@ -47,10 +49,11 @@ use dice::Dice;
 type Hold = fn(&[u8]);
 
 /// Every target, and how many mutations of a seed are tried: those that read a document cost more.
-const TARGETS: [(&str, Hold, u64); 13] = [
+const TARGETS: [(&str, Hold, u64); 14] = [
     ("auth", auth::hold, 400),
     ("chunks", chunks::hold, 400),
     ("command", command::hold, 400),
+    ("css", css::hold, 60),
     ("data", data::hold, 400),
     ("ehlo", ehlo::hold, 400),
     ("envelope", envelope::hold, 400),

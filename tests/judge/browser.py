@@ -506,7 +506,9 @@ class Browser:
         null = high(os.open(os.devnull, os.O_RDWR))
         descriptors = [(null, 0), (null, 1), (null, 2), (theirs_in, 3), (theirs_out, 4)]
         actions = [(os.POSIX_SPAWN_DUP2, ours, theirs) for ours, theirs in descriptors]
-        environment = {"PATH": os.environ.get("PATH", ""), "HOME": self.directory, "LANG": "C.UTF-8", "TZ": "UTC"}
+        # What it leaves behind when it is ended (sockets, shared memory) goes with our directory.
+        environment = {"PATH": os.environ.get("PATH", ""), "HOME": self.directory, "TMPDIR": self.directory}
+        environment |= {"LANG": "C.UTF-8", "TZ": "UTC"}
         command_path = shutil.which(command[0])
         self.pid = os.posix_spawn(command_path, command, environment, file_actions=actions, setpgroup=0)
         for descriptor in (theirs_in, theirs_out, null):

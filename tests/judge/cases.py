@@ -5,9 +5,12 @@ A case is one file: `key: value` lines, a blank line, then the HTML (UTF-8). Key
     vector hiding evidence note   words for the tables and for people
     kind             of the stream (default marketing)      recipient     default nadia@example.net
     reverse-path     default letter@shop.example            list-unsubscribe, header   fields of the message; header may repeat
-    client           browser, gmail, word, amp; several with blanks between (default browser)
+    client           browser, gmail, word, amp; several with blanks or commas between (default browser)
+    part             text/html (default) or text/x-amp-html
+    operator-host, operator-path, operator-marker    what the operator declares as the tracker's: a host, a host with a path, a text before it
     tracker          an address that reports the reader; may repeat. None: a benign case
     content          an address that has to be requested afterwards as before; may repeat
+    deidentified     an address that is requested instead of a tracker's; may repeat
     verdict          stripped (default where there is a tracker), individual_content(deidentify | blank | report), aggregate, unknown_cold
     unchanged        yes: the message has to come out as it went in
     computed         yes: the document was computed, not written down by hand
@@ -24,10 +27,11 @@ from base64 import encodebytes
 from dataclasses import dataclass, field
 from quopri import encodestring
 
-MANY = ("tracker", "content", "header")
+MANY = ("tracker", "content", "header", "deidentified")
 ONE = (
-    "vector hiding evidence note kind recipient reverse-path list-unsubscribe client verdict unchanged computed".split()
-)
+    "vector hiding evidence note kind recipient reverse-path list-unsubscribe client part verdict unchanged computed"
+    " operator-host operator-path operator-marker"
+).split()
 VERDICTS = (
     "stripped aggregate unknown_cold individual_content(deidentify) individual_content(blank) individual_content(report)".split()
 )
@@ -52,13 +56,18 @@ class Case:
     trackers: list = field(default_factory=list)
     contents: list = field(default_factory=list)
     headers: list = field(default_factory=list)
+    deidentified: list = field(default_factory=list)
 
     def get(self, key, otherwise=""):
         return self.keys.get(key, otherwise)
 
     @property
     def clients(self):
-        return self.get("client", "browser").split()
+        return self.get("client", "browser").replace(",", " ").split()
+
+    @property
+    def amp(self):
+        return "amp" in self.clients or self.get("part") == "text/x-amp-html"
 
     @property
     def benign(self):
@@ -78,7 +87,7 @@ def parse(name, text):
     if not blank:
         raise CaseError(f"{name}: no blank line between the keys and the HTML")
     case = Case(name, html)
-    into = {"tracker": case.trackers, "content": case.contents, "header": case.headers}
+    into = {"tracker": case.trackers, "content": case.contents, "header": case.headers, "deidentified": case.deidentified}
     for line in head.split("\n"):
         key, colon, value = line.partition(":")
         key, value = key.strip(), value.strip()
@@ -160,7 +169,7 @@ def fits(html, envelope):
 
 def plain(case):
     """The envelope in which nothing is hard to read."""
-    shape = "amp" if "amp" in case.clients else "html"
+    shape = "amp" if case.amp else "html"
     for encoding in ("8bit", "base64"):
         if fits(case.html, Envelope("utf-8", encoding, shape)):
             return Envelope("utf-8", encoding, shape)
@@ -170,7 +179,7 @@ def plain(case):
 def rotated(case):
     """Another envelope, always the same for this case, spread evenly over the cases."""
     all_of_them = [Envelope(c, e, s) for s in SHAPES for c in CHARSETS for e in TRANSFER]
-    if "amp" in case.clients:
+    if case.amp:
         all_of_them = [Envelope(c, e, "amp") for c in CHARSETS for e in TRANSFER]
     if re.search(r"charset\s*=", case.html, re.I):
         all_of_them = [e for e in all_of_them if e.charset == "utf-8"]

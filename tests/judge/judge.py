@@ -26,6 +26,7 @@ listed; a listed case that passes, or does not exist, has failed. The judge shar
 """
 
 import argparse
+import json
 import os
 import re
 import struct
@@ -62,9 +63,10 @@ address = "127.0.0.1:2525"
 [[next_hop]]
 address = "maildir:{work}/outbox"
 [[stream]]
-name = "judged"
+name = "{stream}"
 controller = "shop"
 kind = "{kind}"
+{own}
 withdrawal_link = {{ elsewhere = "nothing is kept here" }}
 [[stream.tracker]]
 hosts = ["*"]
@@ -77,6 +79,9 @@ directory = "{work}/keys"
 directory = "{work}/spool"
 [ledger]
 directory = "{work}/ledger"
+[learn]
+directory = "{work}/learn"
+{more}
 """
 
 
@@ -84,28 +89,41 @@ directory = "{work}/ledger"
 
 
 class Strip:
-    """`pixelgate strip`, with a configuration and a directory for each kind of stream."""
+    """`pixelgate strip`, with a configuration and a directory for each kind of stream and each operator's own.
 
-    def __init__(self, binary, work):
-        self.binary, self.work, self.lock = os.path.abspath(binary), work, threading.Lock()
+    `more`: text that ends each configuration. What a case says of its operator stands in the configuration.
+    """
+
+    def __init__(self, binary, work, more=""):
+        self.binary, self.work, self.more, self.lock = os.path.abspath(binary), work, more, threading.Lock()
         self.configs, self.locks = {}, {}
 
-    def _config(self, kind):
+    def stream(self, case):
+        """Name of the stream that the case is sent by."""
+        return "judged"
+
+    def arguments(self, case):
+        """More words for the command."""
+        return []
+
+    def _config(self, case):
+        wanted = (case.get("kind", "marketing"), own(case), self.stream(case))
         with self.lock:
-            if kind not in self.configs:
-                place = os.path.join(self.work, kind)
+            if wanted not in self.configs:
+                place = os.path.join(self.work, str(len(self.configs)))
                 os.makedirs(place)
-                self.configs[kind] = os.path.join(place, "pixelgate.toml")
-                self.locks[kind] = threading.Lock()
-                with open(self.configs[kind], "w", encoding="utf-8") as config:
-                    config.write(CONFIG.format(work=place, kind=kind))
-            return self.configs[kind], self.locks[kind]
+                self.configs[wanted] = os.path.join(place, "pixelgate.toml")
+                self.locks[wanted] = threading.Lock()
+                kind, operator, stream = wanted
+                with open(self.configs[wanted], "w", encoding="utf-8") as config:
+                    config.write(CONFIG.format(work=place, kind=kind, own=operator, stream=stream, more=self.more))
+            return self.configs[wanted], self.locks[wanted]
 
     def __call__(self, case, octets):
         """(stripped message or None where it was refused, what --explain said, the last line of standard error)."""
-        config, lock = self._config(case.get("kind", "marketing"))
+        config, lock = self._config(case)
         command = [self.binary, "strip", "-c", config, "--to", case.get("recipient", "nadia@example.net"), "--explain"]
-        command += ["--from", case.get("reverse-path", "letter@shop.example")]
+        command += ["--from", case.get("reverse-path", "letter@shop.example"), *self.arguments(case)]
         with lock:
             ran = subprocess.run(command, input=octets, capture_output=True, timeout=STRIP_TIMEOUT, check=False)
         said = ran.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
@@ -114,6 +132,14 @@ class Strip:
         if ran.returncode == 65 and re.search(r"(rejected|held|refused)", said):
             return None, Explanation(ran.stderr), said
         raise RuntimeError(f"strip ended with {ran.returncode}: {said[:200]}")
+
+
+def own(case):
+    """Lines of a stream's configuration: what its operator says of the tracker."""
+    endpoints = [case.get(key) for key in ("operator-host", "operator-path") if case.get(key)]
+    markers = [case.get("operator-marker")] if case.get("operator-marker") else []
+    lines = [f"{key} = {json.dumps(values)}" for key, values in (("endpoints", endpoints), ("markers", markers)) if values]
+    return "\n".join(lines)
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------
@@ -345,7 +371,8 @@ class Judge:
         for url in sorted(contents & were - are):
             one.complaints.append(f"lost: {url} is not requested any more {where}")
         paths = {url.partition("?")[0] for url in trackers} if case.verdict.startswith(INDIVIDUAL) else set()
-        reduced = {url for url in are - were if url.partition("?")[0] in paths}
+        declared = {bare(url) for url in case.deidentified}
+        reduced = {url for url in are - were if url.partition("?")[0] in paths or url in declared}
         for url in sorted(are - were - reduced):
             one.complaints.append(f"new load: {url} {where}")
         if case.verdict == "individual_content(deidentify)" and trackers & were and not trackers & are and not reduced:

@@ -22,6 +22,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+import ablation  # noqa: E402
 import cases  # noqa: E402
 import clients  # noqa: E402
 import judge  # noqa: E402
@@ -226,6 +227,14 @@ class TheBrowser(unittest.TestCase):
     def urls(self, html, **options):
         return {bare(url) for url in self.browser.render(html, Options(**options)).urls()}
 
+    def test_nothing_is_left_behind(self):
+        browser = Browser()
+        browser.render("<p>x")
+        inside = os.listdir(browser.directory)
+        browser.close()
+        self.assertTrue(any(name.startswith("org.chromium.") for name in inside), inside)
+        self.assertFalse(os.path.exists(browser.directory))
+
     def test_variations_load_what_they_should(self):
         html = """<style>@media print { p { background: url(//h.example/print) } }
         @media (prefers-color-scheme: dark) { p { background: url(//h.example/dark) } }
@@ -337,6 +346,21 @@ class TheCases(unittest.TestCase):
             self.assertEqual(len(broken), 1)
             self.assertRaises(cases.CaseError, cases.read, [place])
 
+    def test_what_an_operator_declares_is_configured(self):
+        case = cases.parse("a/b/c", "operator-host: t.example\noperator-marker: pixel\nclient: browser, word\n\n<p>x")
+        self.assertEqual(judge.own(case), 'endpoints = ["t.example"]\nmarkers = ["pixel"]')
+        self.assertEqual(case.clients, ["browser", "word"])
+        self.assertEqual(judge.own(ablation.no_operator(case)), "")
+
+    def test_an_amp_part_travels_as_one(self):
+        case = cases.parse("a/b/c", "part: text/x-amp-html\n\n<p>x\n")
+        self.assertEqual((cases.plain(case).shape, cases.rotated(case).shape), ("amp", "amp"))
+
+    def test_every_file_of_the_held_out_set_is_read(self):
+        broken = []
+        read = cases.read([os.path.join(HERE, "..", "heldout")], broken)
+        self.assertEqual((broken, len(read) > 400), ([], True))
+
     def test_the_computed_corpus_is_what_the_generator_writes(self):
         ran = subprocess.run([sys.executable, os.path.join(HERE, "generate.py"), "--check"], capture_output=True, check=False)
         self.assertEqual((ran.returncode, ran.stdout), (0, b""))
@@ -348,6 +372,41 @@ class TheCases(unittest.TestCase):
         self.assertGreaterEqual(len(read) - len(trackers), 80)
         self.assertGreaterEqual(len({case.get("vector") for case in trackers}), 40)
         self.assertTrue(all(client in clients.MODELS for case in read for client in case.clients))
+
+
+class TheArms(unittest.TestCase):
+    """What `ablation.py` does to a letter."""
+
+    def test_sizes_are_falsified_and_nothing_else(self):
+        html = '<img src="//h.example/1?width=1" width="1" height=\'1\' style="width: 1px; height:2px"><td width=100 height="1%"><i style="line-height:1">'
+        false = ablation.false_sizes(cases.parse("a/b/c", "vector: img\n\n" + html)).html
+        # A size that stands in a URL is changed, too: then that URL is not requested, and counts nowhere.
+        wanted = '<img src="//h.example/1?width=11" width="11" height=\'5\' style="width: 11px; height:5px"><td width=100 height="1%"><i style="line-height:5">'
+        self.assertEqual(false, wanted)
+
+    def test_other_readers_have_other_tokens_and_the_same_content(self):
+        url, logo = "https://t.example/o/a8f3k2c97d41?e=nadia%40example.net", "https://t.example/logo-a8f3.png"
+        case = cases.parse("a/b/c", f"tracker: {url}\ncontent: {logo}\nreverse-path: b-a8f3k2c97d41@m.example\n\n<img src='{url}'><img src='{logo}'>\n")
+        letters = [ablation.letter_to(case, reader, "s") for reader in range(3)]
+        self.assertEqual(len({octets for _, _, octets in letters}), 3)
+        for reverse_path, address, octets in letters:
+            self.assertIn(address.replace("@", "%40").encode(), octets)
+            self.assertIn(logo.encode(), octets)
+            self.assertNotIn(b"a8f3k2c97d41", octets)
+            self.assertNotIn("a8f3k2c97d41", reverse_path)
+            self.assertIn(reverse_path[2:14].encode(), octets)
+            self.assertIn(b"Pixelgate-Stream: s\r\n", octets)
+
+    def test_a_letter_whose_tokens_cannot_be_replaced_teaches_nothing(self):
+        case = cases.parse("a/b/c", "tracker: https://t.example/o/a8f3k2c97d41\n\n<img src='https://t.example/o/a8f3k2&#99;97d41'>")
+        self.assertIsNone(ablation.letter_to(case, 1, "s"))
+
+    def test_what_rests_on_invisibility_alone_is_missed(self):
+        case = cases.parse("a/b/c", f"tracker: {TRACKER.decode()}\n\n<p>")
+        one = judge.Judged(case.name, case, None, "found")
+        for evidence, state in ((["tiny:1x1"], "missed"), (["unseen:hidden"], "missed"), (["tiny:1x1", "recipient:md5"], "found")):
+            explanation = judge.Explanation(json.dumps({"action": "stripped", "evidence": evidence}).encode())
+            self.assertEqual(ablation.without_invisibility([one], {case.name: explanation})[0].state, state)
 
 
 def main():

@@ -17,6 +17,7 @@ Each message goes by SMTP to somebody without and to somebody with consent; the 
     stays      every other load is still there as often as before, and no load is new
     untouched  where nothing is listed, the copy of the one without consent is the message itself
     legit      nothing of the group `legit` is refused  listed the message is on the hand-made list at all
+    readable   no part of a message of the group `legit` is uninspectable, and no finding in it. Of every group it is said how many are, and why
 
 A message with LF line ends is brought to CRLF first, and one with mixed ends too; the last line gets the CRLF
 that SMTP cannot do without. That form is sent and compared. The judge shares no code with the relay and
@@ -68,6 +69,10 @@ class Explanation:
     def stripped(self):
         """Keys of the URLs that it says were taken out."""
         return {f["url_sha256"] for f in self.findings if f["action"] in ("stripped", "deidentified") and "url_sha256" in f}
+
+    def uninspectable(self):
+        """Why something in it could not be read or taken out."""
+        return {f["uninspectable"] for f in self.findings if f.get("uninspectable")}
 
     def about(self, key):
         """Why a listed URL is still there, in the relay's own words, where it says so."""
@@ -232,6 +237,10 @@ def judge_message(verdicts, relay, file, group, octets, listed):
     granted = judge_granted(verdicts, relay, file, original)
     stripped = relay.strip(path)
     explanation = Explanation(stripped.stderr)
+    unread = explanation.uninspectable()
+    for reason in unread:
+        verdicts.uninspectable[f"{group}: {reason}"] += 1
+    verdicts.check("readable", file, ", ".join(sorted(unread)) if unread and group == "legit" else None)
     try:
         copies, complaint = relay.serve([NOBODY], original)
         verdicts.check("250", file, complaint and f"to nobody: {complaint}")
@@ -325,12 +334,14 @@ def corpus(directory, templates):
 
 
 def report(verdicts, judged, skipped):
-    for name in ("250", "trace", "granted", "outside", "strip", "both", "known", "tiny", "told", "stays", "untouched", "legit", "listed"):
+    for name in ("250", "trace", "granted", "outside", "strip", "both", "known", "tiny", "told", "stays", "untouched", "legit", "readable", "listed"):
         count = verdicts.counts[name]
         print(f"{name:9} {count['passed']} passed, {count['failed']} failed")
     for name in ("spacer", "beyond"):
         print(f"{name:9} {verdicts.counts[name]['gone']} gone, {verdicts.counts[name]['there']} there (either is right)")
     print(f"refused   {sum(verdicts.refused.values())}" + "".join(f"; {n} x {why}" for why, n in sorted(verdicts.refused.items())))
+    unread = sorted(verdicts.uninspectable.items())
+    print(f"uninspectable {sum(n for _, n in unread)}" + "".join(f"; {n} x {why}" for why, n in unread))
     tiny = verdicts.counts["tiny"]
     total = tiny["passed"] + tiny["failed"]
     few = total and tiny["passed"] < TINY_SHARE * total

@@ -22,6 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import check  # noqa: E402
 import loads  # noqa: E402
+import pairs  # noqa: E402
 
 KNOWN = "https://vendor.example/open?u=1&m=2"
 TINY = "http://pix.example/i/Zm9vYmFyYmF6cXV4Zm9vYmFy"
@@ -306,6 +307,33 @@ def functions():
     yield "css", urls(sheet) == ["//a", "//e", "//c/d", "//b"]
     yield "srcset", urls("<img srcset='//a 1x, //b 2x'>") == ["//a", "//b"]
     yield "links are no loads", urls("<a href='https://a'>x</a>") == []
+    yield from of_pairs()
+
+
+def of_pairs():
+    """What `pairs.py` says of a message with a pixel, a picture of somebody's own and a logo, by what came out of it."""
+    pixel, own, logo = b"<img src='https://a.example/o/1'>", b"<img src='https://a.example/live/1.png'>", b"<img src='https://a.example/logo.png'>"
+    head = b"Content-Type: text/html\r\n\r\n"
+    octets = head + pixel + b"\r\n" + own + b"\r\n" + logo + b"\r\n"
+    twin = octets.replace(b"/1", b"/2")
+    judged = {1: "tracker", 2: "individual", 3: "content"}
+
+    def complaints(out, cut=(), expected=()):
+        said = "".join(json.dumps({"range": [octets.index(tag), octets.index(tag) + len(tag)], "octets": 0}) + "\n" for tag in cut)
+        done = subprocess.CompletedProcess([], 0, out, said.encode())
+        listed = {("name", number): "" for number in expected}
+        return [text.partition(":")[0] for text in pairs.judge_pair_message(done, octets, twin, judged, listed, "name")[1]]
+
+    right = octets.replace(pixel, b"").replace(own, b"")
+    yield "pairs: honest", complaints(right, (pixel, own)) == []
+    yield "pairs: pass-through", complaints(octets) == ["survives", "untreated"]
+    yield "pairs: an expected miss", complaints(octets.replace(pixel, b""), (pixel,), (2,)) == []
+    yield "pairs: listed, and treated", complaints(right, (pixel, own), (2,)) == ["untreated"]
+    yield "pairs: the logo is gone", complaints(right.replace(logo, b""), (pixel, own, logo)) == ["touched"]
+    yield "pairs: an octet outside", complaints(right.replace(b"logo", b"Logo"), (pixel, own)) == ["touched", "touched", "touched"]
+    met, wrong = pairs.by_rules({"us7.list-manage.com"}, "")
+    yield "pairs: a rule that nothing lists", len(wrong) == len(met - pairs.SURVEYED) and "mailchimp" in met
+    yield "pairs: nothing in the survey", len(pairs.by_rules({"us7.list-manage.com"}, "nothing")[1]) >= 1
 
 
 def main():
