@@ -611,7 +611,7 @@ fn explain_says_what_was_found_replaced_and_decided() {
 #[test]
 fn what_serve_would_not_send_is_65_and_explained() {
     let desk = Desk::new("");
-    let (ended, objects) = explained(&desk, "utf16_marketing");
+    let (ended, objects) = explained(&desk, "utf32_marketing");
     assert_eq!((ended.code, ended.out.as_str()), (DATA, ""));
     assert!(ended.err.contains("rejected (550)"), "{}", ended.err);
     assert_eq!(objects.len(), 1);

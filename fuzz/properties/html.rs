@@ -1,49 +1,83 @@
-//! Any document: the edits of the findings lie within their spans and do not overlap, and examining the edited
+//! Any document in any charset: the edits of the findings lie within their spans and do not overlap, and examining the edited
 //! document again finds none of what was stripped.
 
-use pixelgate::pixel::{Document, Edit, Encoding, Limits, Rules, edited, examine};
+use std::ops::Range;
+
+use pixelgate::mime::charset::{Form, RawEdit, View};
+use pixelgate::pixel::{Document, Encoding, Examination, Finding, Limits, Rules, examine};
 
 /// Holds for every input.
 pub(crate) fn hold(octets: &[u8]) {
-    // The first octet picks the charset: tags are ASCII in all of them, the rest is not.
-    let (label, html): (&[u8], &[u8]) = match octets.split_first() {
-        Some((0xff, html)) => (b"shift_jis", html),
-        Some((0xfe, html)) => (b"gb18030", html),
-        Some((0xfd, html)) => (b"windows-1252", html),
-        _ => (b"utf-8", octets),
+    let labelled =
+        |label: &[u8]| Form::Octets(Encoding::for_label(label).expect("a label of the standard"));
+    // The first octet picks the charset.
+    let (form, html) = match octets.split_first() {
+        Some((0xff, html)) => (labelled(b"shift_jis"), html),
+        Some((0xfe, html)) => (labelled(b"gb18030"), html),
+        Some((0xfd, html)) => (labelled(b"windows-1252"), html),
+        Some((0xfc, html)) => (Form::Utf16Le, html),
+        Some((0xfb, html)) => (Form::Utf16Be, html),
+        Some((0xfa, html)) => (Form::Iso2022Jp, html),
+        Some((0xf9, html)) => (Form::Hz, html),
+        Some((0xf8, html)) => (Form::Utf7, html),
+        _ => (labelled(b"utf-8"), octets),
     };
-    let charset = Encoding::for_label(label).expect("a label of the standard");
-    let look = |html: &[u8]| {
-        examine(
-            html,
-            charset,
-            Document::Html,
-            Rules::built_in(),
-            &Limits::default(),
-        )
-    };
-    let Ok(seen) = look(html) else {
+    let Some((view, seen)) = look(form, html) else {
         return;
     };
-    let mut edits: Vec<&Edit> = Vec::new();
+    let mut edits: Vec<RawEdit> = Vec::new();
     for finding in &seen.findings {
-        assert!(!finding.edits.is_empty() && !finding.evidence.is_empty());
-        for edit in &finding.edits {
-            assert!(finding.span.start <= edit.range.start && edit.range.end <= finding.span.end);
-            assert!(
-                !edit
-                    .replacement
-                    .iter()
-                    .any(|octet| matches!(octet, b'\r' | b'\n'))
-            );
-        }
-        edits.extend(&finding.edits);
+        let Some(theirs) = made(&view, finding) else {
+            // Characters that share their octets cannot be parted.
+            assert_eq!(form, Form::Utf7);
+            return;
+        };
+        edits.extend(theirs);
     }
-    edits.sort_by_key(|edit| edit.range.start);
-    for pair in edits.windows(2) {
-        assert!(pair[0].range.end <= pair[1].range.start, "edits overlap");
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut output = Vec::with_capacity(html.len());
+    let mut at = 0;
+    for (range, replacement) in &edits {
+        assert!(
+            at <= range.start && range.start <= range.end,
+            "edits overlap"
+        );
+        output.extend_from_slice(&html[at..range.start]);
+        output.extend_from_slice(replacement);
+        at = range.end;
     }
-    let output = edited(html, edits.iter().copied()).expect("the edits fit");
-    let again = look(&output).expect("what could be examined can be after the edits");
+    output.extend_from_slice(&html[at..]);
+    let (_, again) = look(form, &output).expect("what could be examined can be after the edits");
     assert_eq!(again.findings, [], "something is left");
+}
+
+fn look(form: Form, html: &[u8]) -> Option<(View<'_>, Examination)> {
+    let view = View::new(form, html).ok()?;
+    let seen = examine(
+        view.octets(),
+        view.encoding(),
+        Document::Html,
+        Rules::built_in(),
+        &Limits::default(),
+    );
+    seen.ok().map(|seen| (view, seen))
+}
+
+/// What a finding's edits are of the octets.
+fn made(view: &View<'_>, finding: &Finding) -> Option<Vec<RawEdit>> {
+    assert!(!finding.edits.is_empty() && !finding.evidence.is_empty());
+    let inside = |inner: &Range<usize>, outer: &Range<usize>| {
+        outer.start <= inner.start && inner.end <= outer.end
+    };
+    let edits = finding.edits.iter().map(|edit| {
+        assert!(inside(&edit.range, &finding.span));
+        assert!(
+            !edit
+                .replacement
+                .iter()
+                .any(|octet| matches!(octet, b'\r' | b'\n'))
+        );
+        view.raw_edit(edit.range.clone(), &edit.replacement)
+    });
+    edits.collect()
 }

@@ -20,6 +20,7 @@ use crate::pixel::{
     Finding, IndividualImages, Knowledge, Mode, Needles, Own, Recurring, Rules, Slot,
 };
 
+mod agreement;
 mod header;
 mod part;
 
