@@ -175,7 +175,10 @@ impl Charsets {
     fn finish(&mut self, decoded: &[u8]) {
         let octets = Form::Octets(default(decoded));
         // Without a single shift these are ASCII.
-        let shifts = |form: Form| form.shift().is_none_or(|shift| decoded.contains(&shift));
+        let shifts = |form: Form| {
+            let shifts = form.shifts();
+            shifts.is_none_or(|shifts| decoded.iter().any(|octet| shifts.contains(octet)))
+        };
         let before = self.readings.len();
         self.readings
             .retain(|reading| shifts(reading.form) || !decoded.is_ascii());
@@ -224,12 +227,13 @@ impl Form {
         matches!(self, Self::Octets(_))
     }
 
-    /// The octet without which a charset with shift states is ASCII.
-    fn shift(self) -> Option<u8> {
+    /// The octets without which a charset with shift states is ASCII, to whoever reads it.
+    fn shifts(self) -> Option<&'static [u8]> {
         match self {
-            Self::Iso2022Jp => Some(0x1b),
-            Self::Hz => Some(b'~'),
-            Self::Utf7 => Some(b'+'),
+            // Escape, and the shifts of other members of ISO 2022.
+            Self::Iso2022Jp => Some(b"\x1b\x0e\x0f"),
+            Self::Hz => Some(b"~"),
+            Self::Utf7 => Some(b"+"),
             Self::Octets(_) | Self::WithoutNul(_) | Self::Utf16Le | Self::Utf16Be => None,
         }
     }
