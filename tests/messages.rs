@@ -37,6 +37,7 @@ messages! {
     base64_odd_lines
     base64_short_url
     boundary_in_attribute
+    calendar_html
     comment
     css_background
     depth_limit
@@ -96,6 +97,7 @@ messages! {
     qp_lower_case_escapes
     qp_pixel_at_line_end
     qp_soft_break_in_tag
+    receipt_request
     recurring_account
     recurring_identifier
     related_root_attachment

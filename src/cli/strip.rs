@@ -199,7 +199,7 @@ fn write(variant: &Spliced, as_lf: bool) -> Result<(), Failure> {
     out.flush().map_err(failed)
 }
 
-/// One JSON object for each finding, one for each part that cannot be read, one for each replaced range.
+/// One JSON object for each finding, one for each part that cannot be read, one for what is only reported, one for each replaced range.
 fn explain(examined: &Examined<'_>, keys: &Keys, to: &str) -> Result<(), Failure> {
     let survey = &examined.survey;
     let mut lines = Vec::new();
@@ -235,6 +235,9 @@ fn explain(examined: &Examined<'_>, keys: &Keys, to: &str) -> Result<(), Failure
             "part": blind.path, "to": to, "uninspectable": blind.why.as_str(), "action": decision.action.to_string(),
             "basis": decision.basis.map(|basis| basis.to_string()), "reason": decision.reason.map(|reason| reason.to_string()),
         }));
+    }
+    for reported in &survey.reported {
+        lines.push(json!({ "reported": reported.kind.as_str(), "part": reported.path, "line": reported.line }));
     }
     for variant in examined.variants.iter().flatten() {
         for splice in variant.splices() {

@@ -212,7 +212,7 @@ impl Reader<'_> {
         }
     }
 
-    fn limits(self) -> pixel::Limits {
+    pub(super) fn limits(self) -> pixel::Limits {
         pixel::Limits {
             token_octets: self.settings.token_octets,
             html_octets: self.settings.html_octets,
