@@ -34,7 +34,8 @@ pub(super) fn octets(raw: &[u8], drops_nul: bool, text: &mut Text) {
     }
 }
 
-fn mark_octets(raw: &[u8]) -> usize {
+/// How long the byte-order mark of UTF-16 is that stands at the start, in either order.
+pub(super) fn mark_octets(raw: &[u8]) -> usize {
     match raw.starts_with(b"\xff\xfe") || raw.starts_with(b"\xfe\xff") {
         true => 2,
         false => 0,

@@ -200,6 +200,11 @@ impl<'a> View<'a> {
         }
         let (start, end) = self.edges(&range)?;
         let raw = start.at..end.at;
+        let rest = self.raw.get(raw.end..).unwrap_or_default();
+        if raw.start == 0 && replacement.is_empty() && decode::mark_octets(rest) != 0 {
+            // What comes to stand first would be a byte-order mark.
+            return None;
+        }
         match self.form {
             Form::Octets(_) | Form::WithoutNul(_) => Some((raw, replacement.to_vec())),
             // Behind an octet too many, at the end, there is no place for a letter.
