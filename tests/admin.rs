@@ -245,6 +245,7 @@ const EXPECTED: &[(&str, &str, u64)] = &[
     ("sessions_ended", "reason=\"not_smtp\"", 1),
     ("uninspectable", "reason=\"charset\"", 0),
     ("out_of_scope", "reason=\"attachment\"", 0),
+    ("reported", "kind=\"receipt_request\"", 0),
     ("stop", "stop=\"strip_all\"", 0),
     ("shadow", "stream=\"default\"", 0),
     ("spool_entries", "state=\"owed\"", 0),

@@ -636,9 +636,37 @@ fn explain_says_what_was_found_replaced_and_decided() {
 }
 
 #[test]
+fn what_is_not_ours_to_change_is_reported() {
+    let desk = Desk::new("");
+    let reported = |name: &str| -> Vec<(String, String, u64)> {
+        let (ended, objects) = explained(&desk, name);
+        assert_eq!(ended.code, 0, "{}", ended.err);
+        let said = objects.iter().map(|object| {
+            let word = |key: &str| object[key].as_str().unwrap().to_owned();
+            (
+                word("reported"),
+                word("part"),
+                object["line"].as_u64().unwrap(),
+            )
+        });
+        said.collect()
+    };
+    let receipt = |line| ("receipt_request".to_owned(), "1".to_owned(), line);
+    assert_eq!(reported("receipt_request"), [receipt(6), receipt(7)]);
+    let calendar = |kind: &str, line| (kind.to_owned(), "1.2".to_owned(), line);
+    assert_eq!(
+        reported("calendar_html"),
+        [
+            calendar("calendar_html", 4),
+            calendar("calendar_tracker", 5)
+        ]
+    );
+}
+
+#[test]
 fn what_serve_would_not_send_is_65_and_explained() {
     let desk = Desk::new("");
-    let (ended, objects) = explained(&desk, "utf16_marketing");
+    let (ended, objects) = explained(&desk, "utf32_marketing");
     assert_eq!((ended.code, ended.out.as_str()), (DATA, ""));
     assert!(ended.err.contains("rejected (550)"), "{}", ended.err);
     assert_eq!(objects.len(), 1);

@@ -199,7 +199,7 @@ fn who_consents_gets_the_original_of_real_mail() {
 /// The copy to somebody without consent, in several chunkings of the data: the same octets each time.
 #[test]
 fn how_the_octets_arrive_does_not_matter() {
-    const CHUNKED: [&str; 12] = [
+    const CHUNKED: [&str; 14] = [
         "base64_short_url",
         "dots",
         "long_lines",
@@ -210,8 +210,10 @@ fn how_the_octets_arrive_does_not_matter() {
         "prefix_boundary",
         "qp_pixel_at_line_end",
         "qp_soft_break_in_tag",
-        "utf16_granted",
-        "utf16_requested",
+        "iso2022jp_7bit",
+        "utf16_base64",
+        "utf32_granted",
+        "utf32_requested",
     ];
     let mut tried = 0;
     for (served, fixtures) in relays() {

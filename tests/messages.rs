@@ -37,6 +37,7 @@ messages! {
     base64_odd_lines
     base64_short_url
     boundary_in_attribute
+    calendar_html
     comment
     css_background
     depth_limit
@@ -59,6 +60,8 @@ messages! {
     html_attachment_by_cid
     html_binary
     html_latin1
+    hz
+    hz_hidden
     individual_blanked
     individual_deidentified
     individual_functional
@@ -66,6 +69,12 @@ messages! {
     individual_signed
     input_image
     iso2022jp
+    iso2022jp_7bit
+    iso2022jp_8bit
+    iso2022jp_base64
+    iso2022jp_open_at_line_end
+    iso2022jp_other_set
+    iso2022jp_quoted_printable
     known_endpoint_in_media_rule
     known_endpoint_in_srcset
     known_endpoint_without_size
@@ -88,6 +97,7 @@ messages! {
     qp_lower_case_escapes
     qp_pixel_at_line_end
     qp_soft_break_in_tag
+    receipt_request
     recurring_account
     recurring_identifier
     related_root_attachment
@@ -96,6 +106,7 @@ messages! {
     rfc822_base64
     rfc822_base64_harmless
     rfc822_inline
+    rfc822_quoted_printable
     signed_with_pixel
     signed_with_pixel_granted
     signed_with_pixel_requested
@@ -112,11 +123,18 @@ messages! {
     unknown_cte_requested
     unlabelled_html
     unquoted_attributes
-    utf16_emptied_alone
-    utf16_granted
-    utf16_marketing
-    utf16_requested
-    utf16_requested_without_text
+    utf16_base64
+    utf16_two_pages
+    utf16be_quoted_printable
+    utf16le_mark_over_label
+    utf32_emptied_alone
+    utf32_granted
+    utf32_marketing
+    utf32_requested
+    utf32_requested_without_text
+    utf7
+    utf7_hidden
+    utf7_meta_hidden
     vml_fill
     width_percent
     xhtml

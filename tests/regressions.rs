@@ -123,7 +123,7 @@ fn the_other_alphabet_of_base64_hides_nothing() {
 #[test]
 fn wide_text_under_a_label_that_we_do_not_know_hides_nothing() {
     let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
-    let fields = "Content-Type: text/html; charset=utf16\r\nContent-Transfer-Encoding: base64";
+    let fields = "Content-Type: text/html; charset=x-wide\r\nContent-Transfer-Encoding: base64";
     let image = format!("<p>hello<img src=\"{TRACKER}\">");
     let survey = |text: &str| surveyed(&message(fields, encoded(wide(text)).as_bytes()));
     refused(&survey(&image));

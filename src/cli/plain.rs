@@ -104,6 +104,16 @@ pub(super) fn out_of_scope(word: &str) -> &str {
     }
 }
 
+/// What tells of a reader and is not for the relay to change.
+pub(super) fn reported(word: &str) -> &str {
+    match word {
+        "receipt_request" => "a request for a receipt when the message is opened",
+        "calendar_html" => "HTML in a calendar entry",
+        "calendar_tracker" => "HTML in a calendar entry that would load a tracker",
+        other => other,
+    }
+}
+
 /// What became of a copy.
 pub(super) fn fate(word: &str) -> &str {
     match word {
@@ -149,6 +159,7 @@ pub(super) fn change(word: &str) -> &str {
 mod tests {
     use super::*;
     use crate::consent::{Action, Basis, ChangeKind, Purpose, Reason};
+    use crate::relay::survey::ReportedKind;
 
     /// A word that is shown as it is has been forgotten here.
     #[test]
@@ -162,6 +173,9 @@ mod tests {
         for word in ChangeKind::ALL.iter().map(|word| word.as_str()) {
             let same = matches!(word, "refused" | "objected");
             assert!(change(word) != word || same, "{word}");
+        }
+        for word in ReportedKind::ALL.iter().map(|kind| kind.as_str()) {
+            assert_ne!(reported(word), word);
         }
         let exempt = Purpose::ALL
             .iter()

@@ -49,6 +49,9 @@ pub struct Intent {
     /// Parts that are out of scope, by why.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub out_of_scope: BTreeMap<String, u64>,
+    /// What tells of a reader and stays as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub reported: Vec<Reported>,
     /// Domains whose DKIM signature the message bears.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub dkim_domains: Vec<Host>,
@@ -103,6 +106,17 @@ pub struct Finding {
     /// The partner who learns of the opens, where the stream declares one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub partner: Option<String>,
+}
+
+/// Something that tells of a reader and is not for the relay to change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reported {
+    /// What it is.
+    pub kind: String,
+    /// The path of its part, `1.2`.
+    pub part: String,
+    /// The line of that part, or of the header, on which it begins.
+    pub line: u64,
 }
 
 /// Recipients about whom the same was decided.
@@ -250,6 +264,10 @@ impl Intent {
         for part in &self.uninspectable {
             word("uninspectable.part", &part.part)?;
             word("uninspectable.reason", &part.reason)?;
+        }
+        for reported in &self.reported {
+            word("reported.kind", &reported.kind)?;
+            word("reported.part", &reported.part)?;
         }
         words("out_of_scope", self.out_of_scope.keys())
     }

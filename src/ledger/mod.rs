@@ -37,7 +37,8 @@ use tokio::sync::{mpsc, oneshot};
 pub use dropped::Dropped;
 pub use host::Host;
 pub use line::{
-    Decision, Enforcement, Fate, Finding, Group, Intent, Outcome, PartDecision, Uninspectable,
+    Decision, Enforcement, Fate, Finding, Group, Intent, Outcome, PartDecision, Reported,
+    Uninspectable,
 };
 pub use notice::{Gap, RegisterHead, Start, StartFacts, StreamShadow};
 pub use settings::Settings;

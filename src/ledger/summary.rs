@@ -217,6 +217,10 @@ impl<'a> Summary<'a> {
             let reason = self.names.word(reason);
             self.count(row, key(Measure::OutOfScopeParts, [reason]), *parts);
         }
+        for reported in &intent.reported {
+            let kind = self.names.word(&reported.kind);
+            self.count(row, key(Measure::Reported, [kind]), 1);
+        }
     }
 
     fn outcome(&mut self, outcome: &Outcome) {

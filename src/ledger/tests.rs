@@ -58,6 +58,11 @@ pub(super) fn intent(id: &str) -> Intent {
             }],
         }],
         out_of_scope: BTreeMap::from([("attachment".to_owned(), 2)]),
+        reported: vec![Reported {
+            kind: "receipt_request".into(),
+            part: "1".into(),
+            line: 6,
+        }],
         ..Intent::default()
     }
 }
@@ -412,7 +417,7 @@ type Smuggle = fn(&mut Intent, String);
 
 #[tokio::test]
 async fn no_field_that_a_message_reaches_takes_an_address_or_a_url() {
-    let ways: [Smuggle; 17] = [
+    let ways: [Smuggle; 19] = [
         |line, text| line.id = text,
         |line, text| line.stream_kind = text,
         |line, text| line.message_sha256 = text,
@@ -432,6 +437,8 @@ async fn no_field_that_a_message_reaches_takes_an_address_or_a_url() {
         |line, text| {
             line.out_of_scope.insert(text, 1);
         },
+        |line, text| line.reported[0].kind = text,
+        |line, text| line.reported[0].part = text,
     ];
     let place = tempfile::tempdir().unwrap();
     let settings = settings(place.path());

@@ -45,6 +45,8 @@ pub struct Counters {
     pub uninspectable: Tally,
     /// What was not looked at, by reason.
     pub out_of_scope: Tally,
+    /// What tells of a reader and stays as it is, by kind.
+    pub reported: Tally,
     /// What was decided, finding by recipient, by action.
     pub actions: Tally,
     /// Why it was not kept, finding by recipient, by reason.

@@ -335,6 +335,10 @@ impl Relay {
         for (part, why) in survey.uninspectable() {
             tracing::warn!(id = %journey.id, part, why = why.as_str(), "uninspectable");
         }
+        for reported in &survey.reported {
+            let (kind, part, line) = (reported.kind.as_str(), &reported.path, reported.line);
+            tracing::info!(id = %journey.id, kind, part, line, "reported, and left as it is");
+        }
     }
 
     fn count(&self, examined: &Examined<'_>, changed: bool) {
@@ -354,6 +358,9 @@ impl Relay {
         for (why, times) in &survey.out_of_scope {
             let times = u64::try_from(*times).unwrap_or(u64::MAX);
             self.counters.out_of_scope.add(why, times);
+        }
+        for reported in &survey.reported {
+            self.counters.reported.add(reported.kind.as_str(), 1);
         }
         for recipient in &examined.recipients {
             for decision in recipient.decisions.iter() {

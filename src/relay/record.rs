@@ -18,7 +18,7 @@ use super::{Journey, Relay};
 use crate::consent::{Action, Subject};
 use crate::ledger::{
     Decision, Enforcement, Fate as FateLine, Finding, Group, Host, Intent, LINE_OCTETS_MAX,
-    LedgerError, Outcome, PartDecision, Uninspectable,
+    LedgerError, Outcome, PartDecision, Reported, Uninspectable,
 };
 use crate::mime::trace;
 use crate::next_hop::Fate;
@@ -102,6 +102,11 @@ impl Relay {
             reason: why.as_str().to_owned(),
         });
         let out_of_scope = survey.out_of_scope.iter();
+        let reported = survey.reported.iter().map(|reported| Reported {
+            kind: reported.kind.as_str().to_owned(),
+            part: part_word(&reported.path),
+            line: reported.line as u64,
+        });
         let groups = groups(examined)?;
         Ok(Intent {
             id: journey.id.to_string(),
@@ -123,6 +128,7 @@ impl Relay {
             out_of_scope: out_of_scope
                 .map(|(why, count)| ((*why).to_owned(), *count as u64))
                 .collect(),
+            reported: reported.collect(),
             dkim_domains: dkim(keys, survey.header.dkim.iter()),
         })
     }

@@ -15,13 +15,16 @@ use crate::mime::transfer_encoding::Encoding;
 use crate::mime::tree::{Disposition, Kind, OutOfScope, Part, Scope, Tree, Unread};
 use crate::pixel::{Evidence, Finding, Slot, Whole};
 
+mod agreement;
 mod header;
 mod lens;
 mod part;
+mod reported;
 
 pub use header::{Header, header};
 pub use lens::{Lens, People};
 use part::{Reader, Reading};
+pub use reported::{Reported, ReportedKind};
 
 /// Why a part cannot be inspected, or a finding in it not be taken out (DESIGN 4, closed).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +92,8 @@ pub struct Survey {
     pub places: Vec<Place>,
     /// Parts that were not examined, by reason.
     pub out_of_scope: BTreeMap<&'static str, usize>,
+    /// What tells of a reader and stays as it is.
+    pub reported: Vec<Reported>,
     /// Where links lead, for the withdrawal link check.
     pub links: Vec<Link>,
     /// Every load's slot with its URL, for whoever learns.
@@ -182,6 +187,7 @@ fn survey_by(message: &[u8], lens: &Lens) -> Survey {
             *survey.out_of_scope.entry(word(why)).or_default() += 1;
         }
     }
+    survey.reported = reported::reported(message, &tree, reader);
     survey.finish(tree, settings);
     survey
 }

@@ -270,7 +270,7 @@ mod tests {
             "one reader sees another link than the other"
         );
         assert_eq!(links(&both, plain), 1, "both see the same");
-        let unread = "Content-Type: text/html; charset=utf-16";
+        let unread = "Content-Type: text/html; charset=utf-32";
         assert_eq!(links(unread, plain), 0);
         // The message "Content-Type: text/html" with the link, in base64.
         let inner = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64";

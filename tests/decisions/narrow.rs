@@ -142,7 +142,7 @@ fn a_partners_tracker_is_named_and_needs_the_list() {
 fn a_blind_part_that_stays_is_in_the_ledger_with_its_proof() {
     let scene = Scene::start(&stream("orders", "requested", ""));
     scene.grant(NADIA, &[A]);
-    let unreadable = Fixture::read("utf16_requested_without_text").message;
+    let unreadable = Fixture::read("utf32_requested_without_text").message;
     let told = scene.deliver(&[NADIA], &unreadable);
     assert_eq!(told.copies[0].without_received(), unreadable);
     let part = &told.intent["groups"][0]["parts"][0];

@@ -251,7 +251,7 @@ fn what_is_held_is_refused_once_its_time_is_over() {
         stream("orders", "requested", "")
     );
     let scene = Scene::start(&tail);
-    let unreadable = Fixture::read("utf16_requested_without_text").message;
+    let unreadable = Fixture::read("utf32_requested_without_text").message;
     let told = scene.deliver(&[OTTO], &unreadable);
     assert!(told.reply.starts_with("451 "), "{}", told.reply);
     assert_eq!(told.intent["groups"][0]["reason"], "uninspectable:charset");

@@ -122,6 +122,24 @@ fn d26_a_forwarded_letter_that_is_marked_as_a_file_passes_and_is_counted_out_of_
     press.finish();
 }
 
+/// What asks for a receipt is a tracker that the reader can refuse: named in the ledger, nothing is changed.
+#[test]
+fn a_request_for_a_receipt_is_recorded_and_stays() {
+    let press = Press::start(&format!("{FRANCE}{}", stream("requested", &own(&[A]))));
+    let asks = b"From: The Press <letter@press.example>\r\nDisposition-Notification-To: <letter@press.example>\r\n\
+        Subject: week\r\n\r\nBread.\r\n";
+    let told = press.deliver(&[OTTO], asks);
+    assert!(told.reply.starts_with("250 "), "{}", told.reply);
+    same(told.copy_to(OTTO).without_received(), asks);
+    assert_eq!(
+        told.intent["reported"],
+        serde_json::json!([{ "kind": "receipt_request", "part": "1", "line": 2 }]),
+        "{}",
+        told.intent
+    );
+    press.finish();
+}
+
 fn signed(html: &str) -> Vec<u8> {
     format!(
         "From: The Press <letter@press.example>\r\nTo: <{NADIA}>\r\nMessage-ID: <issue-4711@press.example>\r\nMIME-Version: 1.0\r\n\

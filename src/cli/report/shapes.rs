@@ -110,7 +110,7 @@ fn tallied(tally: &Tally) -> Map<String, Value> {
     for (name, measure) in single {
         fields.insert(name.to_owned(), json!(tally.sum(measure)));
     }
-    let listed: [(&str, Measure, &[&str], &str); 10] = [
+    let listed: [(&str, Measure, &[&str], &str); 11] = [
         (
             "trackers_by",
             Measure::Trackers,
@@ -146,6 +146,7 @@ fn tallied(tally: &Tally) -> Map<String, Value> {
             &["reason"],
             "parts",
         ),
+        ("reported", Measure::Reported, &["kind"], "times"),
     ];
     for (name, measure, words, unit) in listed {
         fields.insert(

@@ -261,6 +261,17 @@ pub(super) fn unseen(paper: &mut Paper, total: &Tally) {
         paper.section("Out of scope, and not looked into");
         paper.table(&["why", "parts"], passed);
     }
+    let reported = total.each(Measure::Reported);
+    let reported: Vec<Vec<String>> = reported
+        .map(|(words, count)| {
+            let word = words.first().map_or("", String::as_str);
+            vec![plain::reported(word).to_owned(), number(count)]
+        })
+        .collect();
+    if !reported.is_empty() {
+        paper.section("Reported, and left as it is");
+        paper.table(&["what", "times"], reported);
+    }
 }
 
 pub(super) fn signatures(paper: &mut Paper, total: &Tally) {

@@ -13,7 +13,7 @@ use crate::consent::{Action, Reason};
 use crate::learn::Figures;
 use crate::relay::counters::{Counters, Tally};
 use crate::relay::settings::{Enforcement, WhenDown};
-use crate::relay::survey::Uninspectable;
+use crate::relay::survey::{ReportedKind, Uninspectable};
 use crate::server::Steering;
 
 /// A running relay, for looking at.
@@ -115,7 +115,7 @@ fn octets(value: usize) -> u64 {
     u64::try_from(value).unwrap_or(u64::MAX)
 }
 
-fn families_of_mail(counters: &Counters) -> [Family<'_>; 9] {
+fn families_of_mail(counters: &Counters) -> [Family<'_>; 7] {
     [
         (
             "messages",
@@ -137,20 +137,6 @@ fn families_of_mail(counters: &Counters) -> [Family<'_>; 9] {
             "stream",
             &counters.shadowed,
             vec![],
-        ),
-        (
-            "uninspectable",
-            "Parts that could not be inspected or edited",
-            "reason",
-            &counters.uninspectable,
-            Uninspectable::ALL.iter().map(|why| why.as_str()).collect(),
-        ),
-        (
-            "out_of_scope",
-            "Parts that are not looked at",
-            "reason",
-            &counters.out_of_scope,
-            OUT_OF_SCOPE.to_vec(),
         ),
         (
             "decisions",
@@ -183,11 +169,39 @@ fn families_of_mail(counters: &Counters) -> [Family<'_>; 9] {
     ]
 }
 
+/// What stands in messages beside findings.
+fn families_of_parts(counters: &Counters) -> [Family<'_>; 3] {
+    [
+        (
+            "uninspectable",
+            "Parts that could not be inspected or edited",
+            "reason",
+            &counters.uninspectable,
+            Uninspectable::ALL.iter().map(|why| why.as_str()).collect(),
+        ),
+        (
+            "out_of_scope",
+            "Parts that are not looked at",
+            "reason",
+            &counters.out_of_scope,
+            OUT_OF_SCOPE.to_vec(),
+        ),
+        (
+            "reported",
+            "What tells of a reader and stays as it is",
+            "kind",
+            &counters.reported,
+            ReportedKind::ALL.iter().map(|kind| kind.as_str()).collect(),
+        ),
+    ]
+}
+
 impl Watched {
     fn of_mail(&self) -> Vec<Number> {
         let counters = &self.stores.counters;
         let mut numbers = Vec::new();
-        for family in families_of_mail(counters) {
+        let families = families_of_mail(counters).into_iter();
+        for family in families.chain(families_of_parts(counters)) {
             by_word(&mut numbers, family);
         }
         numbers.extend(self.of_the_exceptions());

@@ -15,7 +15,8 @@ use crate::relay::examine::Examined;
 use crate::relay::record::{evidence, hex, shown_host, shown_url};
 use crate::relay::survey::{Blind, Found, Uninspectable};
 
-/// One JSON object for each finding, one for each part that cannot be read, one for each replaced range.
+/// One JSON object for each finding, one for each part that cannot be read, one for what is only reported, one for each
+/// replaced range.
 pub(super) fn json(examined: &Examined<'_>, keys: &Keys, to: &str) -> String {
     let survey = &examined.survey;
     let mut lines = Vec::new();
@@ -37,6 +38,9 @@ pub(super) fn json(examined: &Examined<'_>, keys: &Keys, to: &str) -> String {
             "part": blind.path, "to": to, "uninspectable": blind.why.as_str(), "action": decision.action.to_string(),
             "basis": decision.basis.map(|basis| basis.to_string()), "reason": decision.reason.map(|reason| reason.to_string()),
         }));
+    }
+    for reported in &survey.reported {
+        lines.push(json!({ "reported": reported.kind.as_str(), "part": reported.path, "line": reported.line }));
     }
     for splice in splices(examined) {
         lines.push(json!({ "range": [splice.range.start, splice.range.end], "octets": splice.replacement.len() }));
@@ -70,6 +74,17 @@ pub(super) fn text(examined: &Examined<'_>, keys: &Keys, to: &str) -> String {
         text.push('\n');
         wrap(&mut text, &line, "", "  ");
         decided(&mut text, decision, true);
+    }
+    for reported in &survey.reported {
+        let what = reported.kind.as_str();
+        let line = format!(
+            "Part {}, line {}: {} [{what}]. It is reported, and stays as it is.",
+            reported.path,
+            reported.line,
+            plain::reported(what)
+        );
+        text.push('\n');
+        wrap(&mut text, &line, "", "  ");
     }
     let (mut ranges, mut octets) = (0_u64, 0_u64);
     for splice in splices(examined) {

@@ -43,6 +43,8 @@ pub(super) struct Message {
     pub(super) listener: String,
     /// Parts that are out of scope, by why.
     pub(super) out_of_scope: BTreeMap<String, u64>,
+    /// What tells of a reader and stayed as it was, by kind.
+    pub(super) reported: BTreeMap<String, u64>,
     /// What was decided, in order.
     pub(super) attempts: Vec<Attempt>,
 }
@@ -240,8 +242,17 @@ fn opened(node: &str, intent: &Intent) -> Message {
         stream_kind: intent.stream_kind.clone(),
         listener: intent.listener.clone(),
         out_of_scope: intent.out_of_scope.clone(),
+        reported: reported(intent),
         attempts: Vec::new(),
     }
+}
+
+fn reported(intent: &Intent) -> BTreeMap<String, u64> {
+    let mut kinds = BTreeMap::new();
+    for reported in &intent.reported {
+        *kinds.entry(reported.kind.clone()).or_insert(0) += 1;
+    }
+    kinds
 }
 
 fn attempt(

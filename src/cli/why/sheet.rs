@@ -75,6 +75,9 @@ fn message(text: &mut String, message: &Message, numbers: &mut Numbers) {
             plain::out_of_scope(why)
         );
     }
+    for (kind, times) in &message.reported {
+        let _ = writeln!(text, "  left as it is: {times} × {}", plain::reported(kind));
+    }
     let mut before: Option<&Attempt> = None;
     for attempt in &message.attempts {
         if message.attempts.len() > 1 {

@@ -58,6 +58,8 @@ pub enum Measure {
     UninspectableParts,
     /// Parts out of scope by reason.
     OutOfScopeParts,
+    /// What tells of a reader and stays as it is, by `kind`.
+    Reported,
 }
 
 /// A measure and up to three words, as numbers.

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::super::read::{Body, Line};
 use super::super::{
-    Decision, Fate, Finding, Gap, Group, Host, Intent, Outcome, Start, Uninspectable,
+    Decision, Fate, Finding, Gap, Group, Host, Intent, Outcome, Reported, Start, Uninspectable,
 };
 use super::*;
 
@@ -335,6 +335,12 @@ fn parts_that_were_not_looked_into_are_counted_as_parts() {
         blind("3", "size"),
     ];
     intent.out_of_scope.insert("attachment".to_owned(), 4);
+    let asked = |line| Reported {
+        kind: "receipt_request".to_owned(),
+        part: "1".to_owned(),
+        line,
+    };
+    intent.reported = vec![asked(6), asked(7)];
     let counts = counted(vec![Body::Intent(intent)]);
     let total = total(&counts);
     assert_eq!(
@@ -345,6 +351,10 @@ fn parts_that_were_not_looked_into_are_counted_as_parts() {
     assert_eq!(
         words(&total, Measure::OutOfScopeParts),
         pairs(&[("attachment", 4)])
+    );
+    assert_eq!(
+        words(&total, Measure::Reported),
+        pairs(&[("receipt_request", 2)])
     );
 }
 

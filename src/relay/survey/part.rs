@@ -1,16 +1,17 @@
 //! One HTML part, read in every plausible way: transfer encodings × charsets, and messages inside encodings.
 //!
-//! Where all readings agree on what is found and where, it can be edited; where they do not, everything that any of them
-//! finds counts and nothing is edited. What no reading decodes is blind. It must never prefer one reading in silence.
+//! Where all readings come to the same edits of the same octets, it can be edited; where they do not, everything that any of
+//! them finds counts and nothing is edited. What no reading decodes is blind. It must never prefer one reading in silence.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::settings::Settings;
 use super::super::work::Turn;
+use super::agreement::{First, in_octets, nuls};
 use super::{Uninspectable, limits};
 use crate::mime;
-use crate::mime::charset::{self, charset};
+use crate::mime::charset::{self, View, charset};
 use crate::mime::transfer_encoding::{Encoding, decode_all};
 use crate::mime::tree::{ExamineOnly, Kind, Part, Scope, Tree};
 use crate::pixel::{self, Document, Examination, Finding, Knowledge, Slot, Whole};
@@ -83,7 +84,7 @@ impl Reader<'_> {
             fixed: fixed(part),
             ..Reading::default()
         };
-        let mut first: Option<(Encoding, Vec<Finding>)> = None;
+        let mut first = None;
         let mut settled = true;
         for encoding in &part.encodings {
             let Ok(readings) = decode_all(raw, *encoding) else {
@@ -93,24 +94,13 @@ impl Reader<'_> {
             settled &= readings.settled;
             for octets in &readings.octets {
                 self.octets(octets, *encoding, part, document, &mut reading, &mut first);
-                // Some readers drop NUL, and ASCII in two or four octets a letter is itself again without it.
-                if let Some(without) = without_nul(octets) {
-                    self.octets(
-                        &without,
-                        *encoding,
-                        part,
-                        document,
-                        &mut reading,
-                        &mut first,
-                    );
-                }
             }
         }
         if !settled && !reading.findings.is_empty() {
             reading.fixed = reading.fixed.or(Some(Uninspectable::ReadingsDiffer));
         }
         if settled && reading.fixed.is_none() && reading.blind.is_none() {
-            reading.encoding = first.map(|(encoding, _)| encoding);
+            reading.encoding = first.map(|first| first.encoding);
         }
         // A finding without an edit cannot be taken out, and one beside something unread is not the whole truth.
         if reading.fixed.is_none()
@@ -137,7 +127,7 @@ impl Reader<'_> {
         part: &Part,
         document: Document,
         reading: &mut Reading,
-        first: &mut Option<(Encoding, Vec<Finding>)>,
+        first: &mut Option<First>,
     ) {
         if octets.len() > self.settings.html_octets {
             reading.blind = Some(Uninspectable::Size);
@@ -148,26 +138,38 @@ impl Reader<'_> {
             Err(
                 charset::Uninspectable::Wide
                 | charset::Uninspectable::Stateful
+                | charset::Uninspectable::Patchwork
                 | charset::Uninspectable::NotAscii,
             ) => {
                 reading.blind = Some(Uninspectable::Charset);
                 return;
             }
         };
-        for charset in charsets.encodings {
+        let nuls = nuls(octets);
+        for read in charsets.readings {
             if self.turn.is_over() {
                 reading.blind = Some(Uninspectable::TokenLimit);
                 return;
             }
-            match pixel::examine_at(
-                octets,
-                charset,
+            let Ok(view) = View::new(read.form, octets) else {
+                reading.blind = Some(Uninspectable::Charset);
+                continue;
+            };
+            let examined = pixel::examine_at(
+                view.octets(),
+                view.encoding(),
                 document,
                 &part.bases,
                 &self.knowledge,
                 &self.limits(),
-            ) {
-                Ok(examination) => reading.take(encoding, examination, first),
+            );
+            match examined {
+                Ok(mut examination) => {
+                    if !in_octets(&mut examination, &view) {
+                        reading.fixed = reading.fixed.or(Some(Uninspectable::Charset));
+                    }
+                    reading.take(encoding, examination, read.sure, &nuls, first);
+                }
                 Err(why) => reading.blind = Some(why.into()),
             }
         }
@@ -223,7 +225,7 @@ impl Reader<'_> {
         }
     }
 
-    fn limits(self) -> pixel::Limits {
+    pub(super) fn limits(self) -> pixel::Limits {
         pixel::Limits {
             token_octets: self.settings.token_octets,
             html_octets: self.settings.html_octets,
@@ -234,49 +236,39 @@ impl Reader<'_> {
 }
 
 impl Reading {
+    /// Takes what one reading gave. The first is what is edited by; of those that are not `sure` only what they find beyond
+    /// that counts.
     fn take(
         &mut self,
         encoding: Encoding,
         examination: Examination,
-        first: &mut Option<(Encoding, Vec<Finding>)>,
+        sure: bool,
+        nuls: &[usize],
+        first: &mut Option<First>,
     ) {
-        match first {
-            None => self.links = examination.links,
-            Some(_) => {
-                let seen: BTreeSet<String> = examination.links.into_iter().collect();
-                self.links.retain(|link| seen.contains(link));
-            }
-        }
         self.cids.extend(examination.parts);
-        self.seen.extend(examination.seen);
-        self.spread.extend(examination.spread);
         self.whole.extend(examination.whole);
-        match first {
-            None => {
-                self.findings.clone_from(&examination.findings);
-                *first = Some((encoding, examination.findings));
-            }
-            Some((of_first, findings)) => {
-                let same = *findings == examination.findings;
-                if !same || (*of_first != encoding && !findings.is_empty()) {
-                    // Everything that any reading finds counts; no edit would be right in all of them.
-                    self.fixed = self.fixed.or(Some(Uninspectable::ReadingsDiffer));
-                    self.findings.extend(
-                        examination
-                            .findings
-                            .into_iter()
-                            .filter(|finding| !findings.contains(finding)),
-                    );
-                }
-            }
+        let Some(known) = first else {
+            self.links = examination.links;
+            self.seen.extend(examination.seen);
+            self.spread.extend(examination.spread);
+            *first = Some(First::new(encoding, &examination.findings, nuls));
+            self.findings = examination.findings;
+            return;
+        };
+        if sure {
+            let seen: BTreeSet<String> = examination.links.into_iter().collect();
+            self.links.retain(|link| seen.contains(link));
+            self.seen.extend(examination.seen);
+            self.spread.extend(examination.spread);
+        }
+        if !known.agrees(encoding, &examination.findings, sure, nuls) {
+            // Everything that any reading finds counts; no edit would be right in all of them.
+            self.fixed = self.fixed.or(Some(Uninspectable::ReadingsDiffer));
+            let beyond = known.beyond(examination.findings, nuls);
+            self.findings.extend(beyond);
         }
     }
-}
-
-/// The octets without NUL; `None` where there is none.
-fn without_nul(octets: &[u8]) -> Option<Vec<u8>> {
-    memchr::memchr(0, octets)?;
-    Some(octets.iter().copied().filter(|octet| *octet != 0).collect())
 }
 
 /// Why a part of this scope may not be edited.
