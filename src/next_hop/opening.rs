@@ -179,7 +179,9 @@ async fn open_once(
         said = say(ask, &mut connection, until).await;
     }
     match said {
-        Ok((lines, exchange)) => {
+        Ok((mut lines, exchange)) => {
+            let refusals = lines.refusals.into_iter();
+            lines.refusals = refusals.map(|ours| Some(slot.refusal(ours?))).collect();
             let named_client = lines.xforwards > 0;
             let mut opening = read(lines, exchange, connection, slot.pool())?;
             if named_client && !opening.mail.is_done() {
@@ -192,7 +194,7 @@ async fn open_once(
                 slot.pool().counters.smtputf8_refused.one();
             }
             Ok(Opening {
-                mail: refusal,
+                mail: slot.refusal(refusal),
                 rcpts: Vec::new(),
                 data: None,
                 connection: Some(connection),

@@ -13,10 +13,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::smtp::extensions::Extensions;
+use crate::smtp::reply::Reply;
 
 use super::connection::Connection;
 use super::counters::Counters;
 use super::greeting::{self, Login, back_off};
+use super::replies;
 use super::secure::Secure;
 use super::settings::{Settings, SettingsError};
 use super::unreachable::{Step, Unreachable};
@@ -270,6 +272,24 @@ impl Pool {
 }
 
 impl Slot {
+    /// What is said of mail that this next hop cannot carry: a refusal for good, unless one of the others is known to can.
+    pub(super) fn refusal(&self, ours: Reply) -> Reply {
+        let another = |has: fn(&Extensions) -> bool| {
+            let others = self.pools.each();
+            let others = others.filter(|pool| !Arc::ptr_eq(pool, &self.pool));
+            others.filter_map(|pool| pool.announced()).any(|e| has(&e))
+        };
+        match ours.enhanced() {
+            Some("5.6.7") if another(|announced| announced.smtputf8) => {
+                replies::not_this_one("4.6.7", "SMTPUTF8")
+            }
+            Some("5.7.30") if another(|announced| announced.requiretls) => {
+                replies::not_this_one("4.7.30", "REQUIRETLS")
+            }
+            _ => ours,
+        }
+    }
+
     pub(super) fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }

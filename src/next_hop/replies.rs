@@ -79,6 +79,13 @@ pub(super) fn needs_smtputf8() -> Reply {
     Reply::new(550, ["5.6.7 next hop does not support SMTPUTF8"])
 }
 
+/// 451: the next hop whose turn it is cannot carry the mail, and another one can: it is tried again, not given up.
+pub(super) fn not_this_one(enhanced: &str, extension: &str) -> Reply {
+    let text =
+        format!("{enhanced} the next hop in use now does not support {extension}, try again later");
+    Reply::new(451, [text])
+}
+
 /// 550 5.7.30: RFC 8689 4.2.1.
 pub(super) fn needs_requiretls() -> Reply {
     Reply::new(550, ["5.7.30 REQUIRETLS support required"])

@@ -185,6 +185,10 @@ impl ServerTransaction {
         };
         let (mut commands, mut dropped) = (Vec::new(), Vec::new());
         let refusals = rcpt_commands(rcpts, &connection, self.utf8, &mut commands, &mut dropped);
+        let refusals = refusals.into_iter();
+        let refusals = refusals
+            .map(|ours| Some(self.slot.refusal(ours?)))
+            .collect();
         let mut exchange: Exchange = connection.exchange(&commands, None).await;
         let pool = self.slot.pool();
         let mut missing = replies::connection_lost();
@@ -230,7 +234,8 @@ impl ServerTransaction {
         if self.header_must_be_ascii && !header_is_ascii(message.pieces()) {
             self.slot.pool().counters.smtputf8_refused.one();
             self.rset(Some(times.until)).await;
-            return self.each(Fate::Refused(replies::needs_smtputf8()));
+            let refusal = self.slot.refusal(replies::needs_smtputf8());
+            return self.each(Fate::undelivered(refusal));
         }
         if self.accepted == 0 {
             self.rset(Some(times.until)).await;

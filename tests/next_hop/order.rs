@@ -265,6 +265,48 @@ async fn only_what_all_of_them_can_do_is_announced() {
     assert_eq!(both.size, Some(1000));
 }
 
+/// The second cannot carry what the first can, which is down: its sender is not told for good that nobody can.
+#[tokio::test]
+async fn what_another_can_carry_is_tried_again() {
+    let utf8 = "Subject: \u{e9}\r\n\r\nx\r\n";
+    let utf8 = Spliced::untouched(Bytes::from_static(utf8.as_bytes()));
+    let ascii = &["8BITMIME", "PIPELINING"];
+    for known in [true, false] {
+        let first = IllMannered::start(Script::smtp());
+        let second = IllMannered::start(Script::smtp().announce(ascii));
+        let next_hop = in_order(&[&first, &second]);
+        let (code, enhanced) = if known {
+            next_hop.reach().await.unwrap();
+            (451, Some("4.6.7"))
+        } else {
+            (550, Some("5.6.7"))
+        };
+        drop(first);
+        let mail = mail_with("SMTPUTF8");
+        let rcpts = [rcpt("\u{e9}@x.example"), rcpt("a@x.example")];
+        let xforward = Xforward::default();
+        let fates = next_hop
+            .transact(&mail, &rcpts, &xforward, &message(), soon())
+            .await;
+        let codes = |replies: &[&Reply]| replies.iter().map(|r| r.code()).collect::<Vec<_>>();
+        assert_eq!(codes(&[fates[0].reply(), fates[1].reply()]), [code, 250]);
+        assert_eq!(fates[0].reply().enhanced(), enhanced);
+        let (mut transit, reply) = next_hop.begin(&mail, &xforward).await.unwrap();
+        assert_eq!(reply.code(), 250);
+        let replies = transit.rcpts(&rcpts).await;
+        assert_eq!(codes(&[&replies[0], &replies[1]]), [code, 250]);
+        let (fates, _line) = transit.data(&utf8, soon()).await;
+        assert_eq!(fates[0].reply().enhanced(), enhanced);
+        let mut from = mail_with("SMTPUTF8");
+        from.reverse_path = ReversePath::Mailbox(mailbox("\u{e9}@x.example"));
+        let (_transit, reply) = next_hop.begin(&from, &xforward).await.unwrap();
+        assert_eq!((reply.code(), reply.enhanced()), (code, enhanced));
+        let mail = mail_with("REQUIRETLS");
+        let (_transit, reply) = next_hop.begin(&mail, &xforward).await.unwrap();
+        assert_eq!((reply.code(), reply.enhanced()), (550, Some("5.7.30")));
+    }
+}
+
 /// A name with two addresses of which one refuses.
 #[tokio::test]
 async fn a_name_is_resolved_and_the_address_that_answers_is_used() {
