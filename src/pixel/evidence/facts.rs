@@ -42,12 +42,10 @@ pub(super) fn gather(
         let look = looker.look(load, &mut looks);
         let person = |request: &Request| {
             let recipient = knowledge.needles.found_in(&request.text());
-            let unseen = look.unseen().is_some();
+            // Only of what nobody sees; and it costs as much as the rest of the look.
             let fragment = || {
-                knowledge
-                    .needles
-                    .fragment_in(&request.url)
-                    .filter(|_| unseen)
+                look.unseen()?;
+                knowledge.needles.fragment_in(&request.url)
             };
             Person {
                 recipient: recipient.or_else(fragment),

@@ -45,12 +45,12 @@ pub(super) fn all(token: &str) -> Vec<Decoded> {
     if token.len() > TOKEN_OCTETS {
         return Vec::new();
     }
-    let simple = [
-        ("hex", hex(token)),
-        ("base64", BASE64.decode(token).ok()),
-        ("base64url", BASE64_URL.decode(token).ok()),
-        ("base32", base32(token)),
-    ];
+    // The two alphabets differ in two letters: a token that has none of these reads alike in both.
+    let base64 = match token.contains(['-', '_']) {
+        true => ("base64url", BASE64_URL.decode(token).ok()),
+        false => ("base64", BASE64.decode(token).ok()),
+    };
+    let simple = [("hex", hex(token)), base64, ("base32", base32(token))];
     let mut readings: Vec<Decoded> = Vec::new();
     for (by, octets) in simple {
         let Some(octets) = octets else { continue };
