@@ -193,8 +193,8 @@ fn over_lmtp_the_rejected_is_not_told_the_words_of_the_held() {
          --o\r\nContent-Type: multipart/signed; boundary=s; protocol=\"application/pkcs7-signature\"; micalg=sha-256\r\n\r\n\
          --s\r\nContent-Type: text/html\r\n\r\n<p>signed</p>{tracker}\r\n\
          --s\r\nContent-Type: application/pkcs7-signature\r\n\r\nx\r\n--s--\r\n\
-         --o\r\nContent-Type: text/html; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n\r\n\
-         /v8APABwAD4AYQA8AC8AcAA+\r\n--o--\r\n"
+         --o\r\nContent-Type: text/html; charset=utf-32\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+         AAD+/wAAADwAAABwAAAAPgAAAGEAAAA8AAAALwAAAHAAAAA+\r\n--o--\r\n"
     );
     let told = Submission {
         lmtp: true,

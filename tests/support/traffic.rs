@@ -84,13 +84,13 @@ pub(crate) fn plain_letter() -> Vec<u8> {
     b"From: letter@news.example.com\r\nSubject: plain\r\n\r\nNothing to see.\r\n.\r\n".to_vec()
 }
 
-/// A letter whose HTML nobody can read (UTF-16): forbidden to whoever has not consented.
+/// A letter whose HTML nobody can read (UTF-32): forbidden to whoever has not consented.
 pub(crate) fn blind_letter() -> Vec<u8> {
     let mut letter = b"From: letter@news.example.com\r\nSubject: blind\r\nMIME-Version: 1.0\r\n\
-        Content-Type: text/html; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        Content-Type: text/html; charset=utf-32\r\nContent-Transfer-Encoding: base64\r\n\r\n"
         .to_vec();
-    // "<p>a</p>" in UTF-16BE with its mark.
-    letter.extend_from_slice(b"/v8APABwAD4AYQA8AC8AcAA+\r\n");
+    // "<p>a</p>" in UTF-32BE with its mark.
+    letter.extend_from_slice(b"AAD+/wAAADwAAABwAAAAPgAAAGEAAAA8AAAALwAAAHAAAAA+\r\n");
     letter
 }
 
