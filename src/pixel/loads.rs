@@ -54,7 +54,14 @@ pub(super) struct Load {
 }
 
 impl Load {
-    fn of_span(span: Range<usize>, vector: Vector, place: Place, requests: Vec<Request>) -> Self {
+    fn of_span(
+        span: Range<usize>,
+        vector: Vector,
+        place: Place,
+        mut requests: Vec<Request>,
+    ) -> Self {
+        // One mostly, with room for four; there may be tens of thousands of loads.
+        requests.shrink_to_fit();
         Self {
             span,
             vector,
