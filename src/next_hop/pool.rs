@@ -272,12 +272,14 @@ impl Pool {
 }
 
 impl Slot {
-    /// What is said of mail that this next hop cannot carry: a refusal for good, unless one of the others is known to can.
+    /// What is said of mail that this next hop cannot carry: a refusal for good, unless one that is down at the moment may be able
+    /// to, for all that is known of it.
     pub(super) fn refusal(&self, ours: Reply) -> Reply {
         let another = |has: fn(&Extensions) -> bool| {
             let others = self.pools.each();
             let others = others.filter(|pool| !Arc::ptr_eq(pool, &self.pool));
-            others.filter_map(|pool| pool.announced()).any(|e| has(&e))
+            let mut down = others.filter(|pool| pool.failures() > 0);
+            down.any(|pool| pool.announced().is_none_or(|announced| has(&announced)))
         };
         match ours.enhanced() {
             Some("5.6.7") if another(|announced| announced.smtputf8) => {

@@ -268,6 +268,12 @@ impl Delivery {
             .any(|fate| matches!(fate, Fate::Taken(_)))
     }
 
+    /// Whether the next hop has said no to anybody, for good or for now.
+    pub(super) fn any_refused(&self) -> bool {
+        let no = |fate: &Fate| matches!(fate, Fate::Refused(_) | Fate::NotNow(_));
+        self.fates.iter().flatten().any(no)
+    }
+
     /// Whether the way was down for anybody, and nobody's copy is in doubt: then all that is left can be kept.
     pub(super) fn is_down(&self) -> bool {
         let of = |wanted: fn(&Fate) -> bool| self.fates.iter().flatten().any(wanted);

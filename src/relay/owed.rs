@@ -14,7 +14,10 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use super::deliver::{Keeper, Load, deadline};
+use super::grounds::Grounds;
 use super::journey::{Journey, failed, rejected, still_owed, with_reply};
+use super::plan::Parcel;
+use super::record::Intended;
 use super::{Judged, Relay};
 use crate::next_hop::Fate;
 use crate::smtp::replies;
@@ -128,7 +131,11 @@ impl Relay {
             }
         };
         let now = Timestamp::now();
-        let (mut recipients, at_once) = self.deliver_debts(&mut owed).await;
+        let Tried {
+            mut recipients,
+            at_once,
+            conclusion,
+        } = self.deliver_debts(&mut owed).await;
         if self
             .spool
             .settings()
@@ -136,16 +143,25 @@ impl Relay {
         {
             recipients = recipients.into_iter().filter_map(expired).collect();
         }
-        // A report may take its time: whatever ends this attempt before its end, nobody gets a second copy for it.
+        // The ledger and reports may take their time: whatever ends this attempt before its end, nobody gets a second copy for it.
+        if recipients.is_empty() {
+            self.put_back(owed, Left::Owed(recipients), now, false)
+                .await;
+            return self.conclude_attempt(conclusion).await;
+        }
         self.note_progress(&mut owed, recipients.clone()).await;
-        owed.envelope.delay_told_at = self.tell_delay(&owed, &recipients).await;
+        self.conclude_attempt(conclusion).await;
+        let told = self.tell_delay(&owed, &recipients).await;
+        if told != owed.envelope.delay_told_at {
+            owed.envelope.delay_told_at = told;
+            self.note(&mut owed).await;
+        }
         let reported = self.report_failures(&mut owed, recipients).await;
         self.put_back(owed, reported, now, at_once).await;
     }
 
-    /// Tries every copy that is owed; answers with what is still owed to whom, and whether to try again at once, because
-    /// what was decided no longer stood.
-    async fn deliver_debts(&self, owed: &mut Owed) -> (Vec<Recipient>, bool) {
+    /// Tries every copy that is owed.
+    async fn deliver_debts(&self, owed: &mut Owed) -> Tried {
         let envelope = &owed.envelope.clone();
         let (copies, mut others): (Vec<_>, Vec<_>) = envelope
             .recipients
@@ -154,7 +170,7 @@ impl Relay {
             .partition(|recipient| recipient.owes == Owes::Delivery);
         let Some(journey) = Journey::of_owed(envelope).filter(|journey| !journey.rcpts.is_empty())
         else {
-            return (envelope.recipients.clone(), false);
+            return Tried::not(envelope.recipients.clone());
         };
         let judged = self
             .judge(
@@ -172,7 +188,7 @@ impl Relay {
                         .into_iter()
                         .filter_map(|recipient| settle_refusal(recipient, &reply)),
                 );
-                return (others, false);
+                return Tried::not(others);
             }
         };
         let Judged {
@@ -182,25 +198,47 @@ impl Relay {
             intended,
             teaches: _,
         } = judged;
-        let message = owed.message.clone();
-        let mut progress = Progress {
+        let progress = Progress {
             copies,
             others,
             aside,
             fates: vec![None; journey.rcpts.len()],
         };
+        let (progress, at_once) = self
+            .deliver_each(owed, &journey, &parcels, &grounds, progress)
+            .await;
+        Tried {
+            recipients: progress.left(),
+            at_once,
+            conclusion: Some(Conclusion {
+                journey,
+                intended,
+                fates: progress.fates,
+                aside: progress.aside,
+            }),
+        }
+    }
+
+    /// Each variant by itself; how far that came, and whether something was decided too long ago.
+    async fn deliver_each(
+        &self,
+        owed: &mut Owed,
+        journey: &Journey,
+        parcels: &[Parcel],
+        grounds: &Grounds<'_>,
+        mut progress: Progress,
+    ) -> (Progress, bool) {
+        let message = owed.message.clone();
         let mut outdated = false;
         for (number, parcel) in parcels.iter().enumerate() {
             let load = Load {
                 message: &message,
                 recipients: journey.rcpts.len(),
                 parcels: std::slice::from_ref(parcel),
-                grounds: &grounds,
+                grounds,
                 deadline: self.unhurried(),
             };
-            let delivery = self
-                .deliver(&journey, load, None, Keeper::Spool, None)
-                .await;
+            let delivery = self.deliver(journey, load, None, Keeper::Spool, None).await;
             outdated |= delivery.outdated;
             progress.take(delivery.fates);
             if number + 1 < parcels.len() {
@@ -208,9 +246,14 @@ impl Relay {
                 self.note_progress(owed, progress.left()).await;
             }
         }
-        self.conclude(&journey, intended, &progress.fates, &progress.aside, None)
-            .await;
-        (progress.left(), outdated)
+        (progress, outdated)
+    }
+
+    async fn conclude_attempt(&self, conclusion: Option<Conclusion>) {
+        if let Some(of) = conclusion {
+            self.conclude(&of.journey, of.intended, &of.fates, &of.aside, None)
+                .await;
+        }
     }
 
     /// Writes down in the midst of an attempt who is still owed something.
@@ -218,11 +261,12 @@ impl Relay {
         if recipients.is_empty() || recipients == owed.envelope.recipients {
             return;
         }
-        let envelope = Envelope {
-            recipients,
-            ..owed.envelope.clone()
-        };
-        let id = owed.envelope.id.clone();
+        owed.envelope.recipients = recipients;
+        self.note(owed).await;
+    }
+
+    async fn note(&self, owed: &mut Owed) {
+        let (id, envelope) = (owed.envelope.id.clone(), owed.envelope.clone());
         if let Err(error) = owed.note(envelope).await {
             tracing::error!(%id, %error, "the spool could not note the outcome of an attempt");
         }
@@ -263,6 +307,34 @@ impl Relay {
             tracing::error!(%id, %error, "the spool could not note the outcome of an attempt");
         }
     }
+}
+
+/// What an attempt came to.
+struct Tried {
+    /// What is still owed to whom.
+    recipients: Vec<Recipient>,
+    /// Whether to try again at once, because what was decided no longer stood.
+    at_once: bool,
+    conclusion: Option<Conclusion>,
+}
+
+impl Tried {
+    /// Nothing was decided.
+    fn not(recipients: Vec<Recipient>) -> Self {
+        Self {
+            recipients,
+            at_once: false,
+            conclusion: None,
+        }
+    }
+}
+
+/// What the ledger is told of an attempt, once the spool has it.
+struct Conclusion {
+    journey: Journey,
+    intended: Intended,
+    fates: Vec<Option<Fate>>,
+    aside: BTreeMap<usize, Reply>,
 }
 
 /// How far an attempt has come.

@@ -37,6 +37,8 @@ impl Relay {
                 "refused, and the reverse-path is null: nobody to report to",
             );
         };
+        // The message is read again: what the process dies of now is its content.
+        owed.is_deciding().await;
         let returned = self.returned(&owed.envelope, &owed.message).await;
         owed.is_decided().await;
         let fate = self

@@ -57,7 +57,9 @@ impl Relay {
         message: &Bytes,
         keeper: Keeper,
     ) -> (Answer, Vec<Option<Fate>>) {
-        let keeps = self.keeps() && delivery.is_down();
+        // All or none, and one of them was told no by name: the client keeps all of it.
+        let refused = journey.together && !delivery.any_taken() && delivery.any_refused();
+        let keeps = self.keeps() && delivery.is_down() && !refused;
         if keeper == Keeper::Client {
             let kept = keeps && self.keep_down(journey, &delivery, message).await;
             let each = delivery.fates.iter().enumerate().map(|(index, fate)| {

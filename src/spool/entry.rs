@@ -278,19 +278,31 @@ impl Owed {
     /// The message was read and decided: what the process dies of from here on is not its content, and waiting for a next hop
     /// is most of an attempt.
     pub async fn is_decided(&mut self) {
-        if self.claim.turn.is_none() {
-            return;
+        if self.claim.turn.is_some() {
+            self.stands_at(hand::Stage::Delivering).await;
+            self.claim.turn = None;
         }
+    }
+
+    /// The message is read once more in this attempt.
+    pub async fn is_deciding(&mut self) {
+        if self.claim.turn.is_none() {
+            let turn = Turn::of(&self.claim.spool, &self.claim.id).await;
+            self.claim.turn = Some(turn);
+            self.stands_at(hand::Stage::Deciding).await;
+        }
+    }
+
+    async fn stands_at(&self, stage: hand::Stage) {
         let (spool, id) = (Arc::clone(&self.claim.spool), self.claim.id.clone());
         let noted = blocking(move || {
             let deaths = spool.index().deaths(&id);
-            hand::note(&spool.layout, &id, hand::Stage::Delivering, deaths);
+            hand::note(&spool.layout, &id, stage, deaths);
             Ok(())
         });
         if let Err(error) = noted.await {
-            tracing::warn!(entry = %self.claim.id, %error, "that an entry is decided could not be noted");
+            tracing::warn!(entry = %self.claim.id, %error, "where an entry stands could not be noted");
         }
-        self.claim.turn = None;
     }
 
     /// Notes in the midst of an attempt what is still owed, so that nothing that happens in the rest of it brings back
@@ -346,7 +358,7 @@ impl Claim {
             return;
         }
         let (layout, id) = (&self.spool.layout, &self.id);
-        match quarantine(layout, id, deaths) {
+        match quarantine(layout, id, deaths, self.fresher.as_deref()) {
             Ok(()) => {
                 self.settled = true;
                 self.spool.index().set(&self.id, Stage::Dead);
@@ -441,17 +453,22 @@ impl Drop for Claim {
 /// What stands first in `dead` of an entry that is in quarantine.
 pub(super) const QUARANTINE: &str = "quarantine";
 
-/// Leaves an entry alone over which the process died too often: to `dead/`, for the operator to look at.
+/// Leaves an entry alone over which the process died too often: to `dead/`, for the operator to look at. `fresher` is the envelope
+/// where the disk knows less.
 pub(super) fn quarantine(
     layout: &super::Layout,
     id: &EntryId,
     deaths: u32,
+    fresher: Option<&Envelope>,
 ) -> Result<(), SpoolError> {
     tracing::error!(entry = %id, deaths, "quarantine: the process died over an owed message again and again (spool.crashes); it lies in dead/");
     let owed = layout.owed_of(id);
     let octets = fs::read(&owed).map_err(disk::failed("reading", &owed))?;
     let file = match Stored::parse(&octets) {
         Ok(mut stored) => {
+            if let Some(fresher) = fresher {
+                stored.envelope = fresher.clone();
+            }
             stored.envelope.dead = Some(format!(
                 "{QUARANTINE}: the process died over it {deaths} times"
             ));

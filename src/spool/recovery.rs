@@ -116,7 +116,7 @@ fn count_deaths(layout: &Layout, settings: &Settings, index: &mut Index) -> Resu
             continue;
         }
         if deaths >= settings.crashes {
-            match quarantine(layout, &id, deaths) {
+            match quarantine(layout, &id, deaths, None) {
                 Ok(()) => {
                     index.set(&id, Stage::Dead);
                     continue;

@@ -68,6 +68,37 @@ fn the_sender_is_told_once_and_the_mail_arrives_later() {
     );
 }
 
+/// The report of a failure hangs behind that of a delay, and the process ends meanwhile: the delay was told.
+#[test]
+fn it_is_told_once_although_the_process_ends_before_the_attempt_does() {
+    let rcpt = |who, said: &str| Rule::on(Verb::Rcpt, [Act::say(said)]).containing(who);
+    let script = Script::smtp()
+        .rule(rcpt(BEN, "451 4.2.0 busy").transactions(3..=99).times(3))
+        .rule(rcpt(CLEO, "451 4.2.0 busy").transaction(3))
+        .rule(rcpt(CLEO, "550 5.1.1 gone").transactions(4..=99))
+        .rule(
+            Rule::on(Verb::Dot, [Act::Stop("failed"), Act::Close])
+                .of("")
+                .transaction(2),
+        );
+    let hop = IllMannered::start(script);
+    let mut served = start(&config_for(&hop));
+    assert_told(&mixed().send(served.address()), "250 ", &served);
+    sleep(Duration::from_millis(1100));
+    served.kill();
+    let config = config(&hop);
+    served.start_again(&config);
+    assert!(hop.wait_stopped("failed", PATIENCE), "{}", served.log());
+    served.kill();
+    hop.go_on("failed");
+    served.start_again(&config);
+    wait_until("the end of what is owed", &served, || {
+        spool_is_empty(&served)
+    });
+    assert_eq!(count(&hop), [1, 1, 0, 1], "{}", served.log());
+    assert_eq!(actions(&hop), ["delayed", "failed"]);
+}
+
 #[test]
 fn only_who_wants_to_hear_of_it_does() {
     let rows = [

@@ -207,3 +207,25 @@ fn one_refused_after_the_connection_was_given_back_refuses_the_whole_message() {
         assert!(spool_is_empty(&served), "{between}");
     }
 }
+
+/// Kept for a next hop that is down is not kept from being refused: who was told no by name is refused for all.
+#[test]
+fn one_refused_before_the_way_fails_refuses_the_whole_message() {
+    for said in ["421 4.3.2 bye", "530 5.7.0 log in"] {
+        let first = Rule::on(Verb::Rcpt, [Act::say("550 5.1.1 gone")]).containing(ANNA);
+        let second = Rule::on(Verb::Rcpt, [Act::say(said), Act::Close]).containing(DORA);
+        let script = script(Speaks::Smtp)
+            .rule(first.transaction(2))
+            .rule(second.transaction(2));
+        let hop = IllMannered::start(script);
+        let served = start(&Config {
+            listener: vec!["selective_rejects = false".to_owned()],
+            tail: "[relay]\nwhen_next_hop_down = \"spool\"".to_owned(),
+            ..config_for(&hop)
+        });
+        let told = Submission::new(&FOUR, letter()).send(served.address());
+        assert!(told.dot[0].starts_with('4'), "{said}: {told:?}");
+        assert_eq!(hop.transactions(), [], "{said}");
+        assert!(spool_is_empty(&served), "{said}");
+    }
+}
