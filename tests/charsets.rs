@@ -354,12 +354,14 @@ fn iso_2022_jp_hides_no_tag() {
             Uninspectable::Charset,
         );
     }
-    // Katakana that look like a comment to who reads octets: browsers see the image, and it goes.
-    stripped(
-        "iso-2022-jp",
-        format!("<p>\x1b(I<!--\x1b(B{image}-->").as_bytes(),
-        b"-->",
-    );
+    // Katakana that are a comment, or the end of one, to who does not know that set and goes on in ASCII.
+    for kana in ["<!--", "-->", "\""] {
+        refused(
+            "iso-2022-jp",
+            format!("<p>\x1b(I{kana}\x1b(B{image}-->").as_bytes(),
+            Uninspectable::Charset,
+        );
+    }
     // Unfinished.
     refused(
         "iso-2022-jp",

@@ -72,9 +72,11 @@ messages! {
     iso2022jp_7bit
     iso2022jp_8bit
     iso2022jp_base64
+    iso2022jp_hidden
     iso2022jp_open_at_line_end
     iso2022jp_other_set
     iso2022jp_quoted_printable
+    iso2022jp_wrapped
     known_endpoint_in_media_rule
     known_endpoint_in_srcset
     known_endpoint_without_size
@@ -115,6 +117,7 @@ messages! {
     spacer_1x20
     spacers
     spacers_two_copies
+    srcset_references
     tiny_by_style
     tiny_without_box
     token_limit

@@ -163,8 +163,13 @@ impl Charsets {
             | Err(Uninspectable::Wide) => {}
             Ok(Some(Label::One(form))) if labelled => {
                 self.doubtful |= !self.holds(form);
-                if View::new(form, decoded).is_ok() {
-                    self.add(form, true);
+                let shifts = form.shifts().unwrap_or_default();
+                let shifted = decoded.iter().any(|octet| shifts.contains(octet));
+                match View::new(form, decoded) {
+                    Ok(_) => self.add(form, true),
+                    // Who goes by it reads on in a state of his own. What has eight bits is another charset.
+                    Err(why) if shifted && decoded.is_ascii() => return Err(why),
+                    Err(_) => {}
                 }
             }
             Ok(Some(Label::One(form))) => self.add(form, true),

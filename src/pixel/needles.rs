@@ -154,7 +154,8 @@ impl Needles {
 
     /// How a fragment of one of them stands by itself in a URL: asked of what nobody sees, where a wrong yes costs nothing.
     pub(super) fn fragment_in(&self, url: &Url) -> Option<Form> {
-        self.short.stands_in(url).then_some(Form::Fragment)
+        let stands = || self.written.may_stand_in(&url.text().to_lowercase());
+        (self.short.stands_in(url) || stands()).then_some(Form::Fragment)
     }
 }
 

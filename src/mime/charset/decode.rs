@@ -90,6 +90,10 @@ pub(super) fn iso_2022_jp(raw: &[u8], text: &mut Text) -> Result<(), Uninspectab
             ([0 | 0x0e | 0x0f | 0x80.., ..], _) => return Err(Uninspectable::Stateful),
             ([octet, ..], State::Plain) => (char::from(*octet), 1),
             ([octet, ..], State::Roman) => (roman(*octet), 1),
+            // Not in RFC 1468: a reader without this set goes on in ASCII, where these are tags, comments and quotes.
+            ([b'<' | b'>' | b'"' | b'\'' | b'&' | b'=', ..], State::Kana) => {
+                return Err(Uninspectable::Stateful);
+            }
             ([octet @ 0x21..=0x5f, ..], State::Kana) => (kana(*octet), 1),
             ([lead @ 0x21..=0x7e, trail @ 0x21..=0x7e, ..], State::Double(_)) => {
                 (double(EUC_JP, *lead, *trail), 2)

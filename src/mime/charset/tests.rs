@@ -169,6 +169,9 @@ fn charsets_with_shift_states() {
     // Octets that are none of it are not read so because of a meta.
     let other = "<meta charset=iso-2022-jp><p>\u{e9}\u{1b}$B".as_bytes();
     assert_eq!(found(&["utf-8"], other), Ok((vec![UTF_8], true)));
+    // What is, and is not well-formed, goes on in a state that nobody knows.
+    let ill = b"<meta charset=iso-2022-jp><p>\x1b$B\x1b(J";
+    assert_eq!(found(&["utf-8"], ill), Err(Uninspectable::Stateful));
 }
 
 #[test]

@@ -10,29 +10,40 @@ use std::collections::{HashMap, HashSet};
 const ENDINGS: [&str; 8] = ["gif", "png", "jpg", "jpeg", "webp", "svg", "html", "php"];
 
 /// Local parts that stand before the name of a domain without meaning an address: `news-example.org` is a host or a campaign.
-const ORDINARY: [&str; 56] = [
+const ORDINARY: [&str; 81] = [
     "abuse",
     "accounts",
     "admin",
     "api",
     "app",
     "assets",
+    "banner",
+    "bestellung",
     "billing",
     "blank",
     "blog",
+    "boutique",
+    "buero",
     "cdn",
     "clear",
+    "commande",
+    "commandes",
     "contact",
+    "contacto",
     "dot",
     "email",
     "hello",
     "help",
+    "hero",
     "home",
+    "http",
+    "https",
     "image",
     "images",
     "img",
     "info",
     "jobs",
+    "kontakt",
     "link",
     "links",
     "logo",
@@ -43,12 +54,21 @@ const ORDINARY: [&str; 56] = [
     "my",
     "news",
     "newsletter",
+    "noreply",
     "office",
+    "online",
     "open",
     "orders",
+    "photo",
+    "photos",
     "pixel",
     "post",
+    "prenotazioni",
     "press",
+    "presse",
+    "redaktion",
+    "resize",
+    "sale",
     "sales",
     "service",
     "services",
@@ -63,7 +83,12 @@ const ORDINARY: [&str; 56] = [
     "track",
     "tracking",
     "transparent",
+    "ufficio",
     "user",
+    "vendite",
+    "ventas",
+    "vente",
+    "verwaltung",
     "web",
     "webmaster",
     "www",
@@ -126,7 +151,12 @@ impl Written {
 
     /// Whether one of them stands in a text, lower case.
     pub(super) fn stands_in(&self, text: &str) -> bool {
-        self.find(text, |_, _| true)
+        self.find(text, false, |_, _| true)
+    }
+
+    /// The same where the local part may be the end of a longer one: `pre_anna@`, or `maria-anna@`, who is somebody else.
+    pub(super) fn may_stand_in(&self, text: &str) -> bool {
+        self.find(text, true, |_, _| true)
     }
 
     /// Whether a text, lower case, is one of them and nothing else.
@@ -134,11 +164,11 @@ impl Written {
         let trimmed = text.trim();
         let whole =
             trimmed.starts_with(char::is_alphanumeric) && trimmed.ends_with(char::is_alphanumeric);
-        whole && self.find(trimmed, |before, behind| before == 0 && behind == 0)
+        whole && self.find(trimmed, false, |before, behind| before == 0 && behind == 0)
     }
 
     /// Looks for an address, and asks of each how many words stand before and behind it.
-    fn find(&self, text: &str, wanted: impl Fn(usize, usize) -> bool) -> bool {
+    fn find(&self, text: &str, lax: bool, wanted: impl Fn(usize, usize) -> bool) -> bool {
         if self.domains.is_empty() {
             return false;
         }
@@ -151,7 +181,8 @@ impl Written {
                 };
                 let behind = words.len().saturating_sub(end);
                 domain
-                    .begins(&words, at)
+                    .begins(&words, at, lax)
+                    .filter(|start| !is_host(&words, *start, at, end))
                     .any(|before| wanted(before, behind))
             })
         })
@@ -190,7 +221,7 @@ impl Domain {
     }
 
     /// For each of its local parts that ends before this word: how many words stand before it.
-    fn begins(&self, words: &[Word<'_>], at: usize) -> impl Iterator<Item = usize> {
+    fn begins(&self, words: &[Word<'_>], at: usize, lax: bool) -> impl Iterator<Item = usize> {
         let between = words.get(at).map(|word| word.before).unwrap_or_default();
         let in_words = at
             .checked_sub(1)
@@ -201,7 +232,7 @@ impl Domain {
             Some((
                 at,
                 between.contains(['@', '=']),
-                between != "." && !between.contains(['&', ';', '?', '#']),
+                between != "." && !between.contains(['&', ';', '?', '#', '/', ':']),
             )),
             in_words.map(|at| (at, false, true)),
         ];
@@ -217,12 +248,23 @@ impl Domain {
                         .map(|word| word.word)
                         .collect();
                     let local = local.join(" ");
-                    let own = start == 0 || words.get(start)?.before != ".";
+                    let before = words.get(start)?.before;
+                    // Somebody else's longer name.
+                    let longer = before == "." || (!lax && matches!(before, "-" | "_"));
+                    let own = start == 0 || !longer;
                     let names = plainly || (self.words.len() > 1 && !is_ordinary(&local));
                     (own && names && self.locals.contains(&local)).then_some(start)
                 })
             })
     }
+}
+
+/// Whether this is all of the host of a URL: `https://the-paper.example/` is a sender's, not somebody at `paper.example`.
+fn is_host(words: &[Word<'_>], start: usize, at: usize, end: usize) -> bool {
+    let before = |at: usize| words.get(at).map(|word| word.before);
+    before(start).is_some_and(|before| before.ends_with("://"))
+        && before(end).is_none_or(|behind| behind.starts_with(['/', ':', '?', '#']))
+        && before(at).is_some_and(|between| !between.contains('@'))
 }
 
 fn owned(text: &str) -> Vec<String> {

@@ -3,8 +3,10 @@
 //! All of a load or nothing: `None` where some URL is not written in an attribute of its own, or would not be safe without its
 //! identity; then the caller blanks. It must never change what stands beside an identity.
 
+use std::collections::{HashMap, HashSet};
+
 use super::super::deidentify::without_identity;
-use super::super::loads::{Request, Site};
+use super::super::loads::Site;
 use super::super::tag::{Attribute, Quote};
 use super::super::url::{Url, candidates, clean};
 use super::super::{Edit, Knowledge};
@@ -65,8 +67,10 @@ impl Subject<'_> {
         reference: &str,
         knowledge: &Knowledge<'_>,
     ) -> Option<String> {
-        let (urls, _) = self.requested(attribute, reference);
-        without_identity(reference, &urls, knowledge)
+        let known = self.of_attribute(attribute);
+        let urls = known.get(written(reference).as_str());
+        let urls = urls.map(|(urls, _)| urls.as_slice()).unwrap_or_default();
+        without_identity(reference, urls, knowledge)
     }
 
     /// Every candidate that names a person without it, the others as they stand.
@@ -78,16 +82,18 @@ impl Subject<'_> {
     ) -> Option<String> {
         let mut left = String::with_capacity(value.len());
         let mut at = 0;
+        let known = self.of_attribute(attribute);
         for range in candidates(value) {
             let candidate = value.get(range.clone())?;
-            let (urls, named) = self.requested(attribute, candidate);
+            // What is written with references to characters is not found again: then nothing of it stays.
+            let (urls, named) = known.get(written(candidate).as_str())?;
             left.push_str(value.get(at..range.start)?);
             at = range.end;
-            if !named {
+            if !*named {
                 left.push_str(candidate);
                 continue;
             }
-            let without = without_identity(candidate, &urls, knowledge)?;
+            let without = without_identity(candidate, urls, knowledge)?;
             // A comma at its end would be the end of the candidate instead.
             if without.ends_with(',') {
                 return None;
@@ -98,20 +104,24 @@ impl Subject<'_> {
         Some(left)
     }
 
-    /// Where a reference in an attribute leads, and whether a person is named in it.
-    fn requested(&self, attribute: usize, reference: &str) -> (Vec<&Url>, bool) {
-        let written = clean(&reference.replace("&amp;", "&"));
-        let here = |request: &&Request| {
-            request.site == Site::Attribute(attribute) && request.written == written
-        };
-        let urls = self.load.requests.iter().filter(here);
-        let named = self.requests.iter();
-        let mut named = named.filter_map(|number| self.load.requests.get(*number));
-        (
-            urls.map(|request| &request.url).collect(),
-            named.any(|request| here(&request)),
-        )
+    /// What an attribute requests: for each reference where it leads, and whether a person is named in it.
+    fn of_attribute(&self, attribute: usize) -> HashMap<&str, (Vec<&Url>, bool)> {
+        let named: HashSet<usize> = self.requests.iter().copied().collect();
+        let mut known: HashMap<&str, (Vec<&Url>, bool)> = HashMap::new();
+        for (number, request) in self.load.requests.iter().enumerate() {
+            if request.site == Site::Attribute(attribute) {
+                let (urls, is_named) = known.entry(request.written.as_str()).or_default();
+                urls.push(&request.url);
+                *is_named |= named.contains(&number);
+            }
+        }
+        known
     }
+}
+
+/// A reference as requests have it.
+fn written(reference: &str) -> String {
+    clean(&reference.replace("&amp;", "&"))
 }
 
 #[cfg(test)]

@@ -63,7 +63,9 @@ fn told(finding: &Finding, nuls: &[usize]) -> Told {
     let edits = finding.edits.iter().map(|edit| {
         let replacement = edit.replacement.iter().copied();
         let range = before(edit.range.start)..before(edit.range.end);
-        (range, replacement.filter(|octet| *octet != 0).collect())
+        // Blanks pad what is cut, by its length in the text.
+        let told = replacement.filter(|octet| !matches!(octet, 0 | b' '));
+        (range, told.collect())
     });
     Told {
         edits: edits.collect(),

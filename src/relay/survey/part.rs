@@ -151,9 +151,14 @@ impl Reader<'_> {
                 reading.blind = Some(Uninspectable::TokenLimit);
                 return;
             }
-            let Ok(view) = View::new(read.form, octets) else {
-                reading.blind = Some(Uninspectable::Charset);
-                continue;
+            let view = match View::new(read.form, octets) {
+                Ok(view) => view,
+                // Nobody's page: that it cannot be followed hides nothing.
+                Err(_) if !read.sure => continue,
+                Err(_) => {
+                    reading.blind = Some(Uninspectable::Charset);
+                    continue;
+                }
             };
             let examined = pixel::examine_at(
                 view.octets(),
@@ -236,12 +241,12 @@ impl Reader<'_> {
 }
 
 impl Reading {
-    /// Takes what one reading gave. The first is what is edited by; of those that are not `sure` only what they find beyond
-    /// that counts.
+    /// Takes what one reading gave. The first is what is edited by; of those that are not `sure` only what they would load beyond
+    /// the others counts: what is in sight there and where a tag ends is nobody's page.
     fn take(
         &mut self,
         encoding: Encoding,
-        examination: Examination,
+        mut examination: Examination,
         sure: bool,
         nuls: &[usize],
         first: &mut Option<First>,
@@ -262,12 +267,29 @@ impl Reading {
             self.seen.extend(examination.seen);
             self.spread.extend(examination.spread);
         }
+        if !sure {
+            self.without_known(&mut examination.findings);
+        }
         if !known.agrees(encoding, &examination.findings, sure, nuls) {
             // Everything that any reading finds counts; no edit would be right in all of them.
             self.fixed = self.fixed.or(Some(Uninspectable::ReadingsDiffer));
             let beyond = known.beyond(examination.findings, nuls);
             self.findings.extend(beyond);
         }
+    }
+}
+
+impl Reading {
+    /// Takes out of the findings of a reading that is not sure what tells nothing new: a URL that every client loads, and in which the
+    /// sure readings found nothing to take out.
+    fn without_known(&self, findings: &mut Vec<Finding>) {
+        let loaded: BTreeSet<&str> = self.seen.iter().map(|(_, url)| url.as_str()).collect();
+        let found = self.findings.iter().map(|finding| finding.url.as_str());
+        let found: BTreeSet<&str> = found.collect();
+        findings.retain(|finding| {
+            let url = finding.url.as_str();
+            !loaded.contains(url) || found.contains(url)
+        });
     }
 }
 
