@@ -355,13 +355,25 @@ fn iso_2022_jp_hides_no_tag() {
         );
     }
     // Katakana that are a comment, or the end of one, to who does not know that set and goes on in ASCII.
-    for kana in ["<!--", "-->", "\""] {
+    for kana in ["<!--", "-->", "\"", "*/", "\\"] {
         refused(
             "iso-2022-jp",
             format!("<p>\x1b(I{kana}\x1b(B{image}-->").as_bytes(),
             Uninspectable::Charset,
         );
     }
+    // Windows reads the yen of JIS Roman as a backslash: the string ends elsewhere.
+    let windows =
+        format!("<p style='font:\"\x1b(J\\\x1b(B\"a\";background:url({TRACKER});x:\"b\"'>");
+    refused(
+        "iso-2022-jp",
+        windows.as_bytes(),
+        Uninspectable::ReadingsDiffer,
+    );
+    // In the text it is a price, whoever reads it.
+    passes("iso-2022-jp", b"<p>\x1b(J\\1,000\x1b(B</p>");
+    let priced = format!("<p>\x1b(J\\1,000\x1b(B</p>{image}<p>\x1b(J\\\x1b(B");
+    stripped("iso-2022-jp", priced.as_bytes(), b"<p>\x1b(J\\\x1b(B");
     // Unfinished.
     refused(
         "iso-2022-jp",
@@ -462,6 +474,32 @@ fn utf_16_hides_no_tag() {
         Uninspectable::ReadingsDiffer,
     );
     refused("utf-32", &four, Uninspectable::Charset);
+}
+
+/// A reader that drops NUL sees a tag where others see none, however much stands before it.
+#[test]
+fn much_nul_hides_no_tag() {
+    let hidden = image().replace("<img", "<im\0g");
+    for (letters, why) in [
+        ("a\0", Uninspectable::ReadingsDiffer),
+        ("a\0b", Uninspectable::Charset),
+    ] {
+        let page = format!("<p>{}{hidden}", letters.repeat(1_100_000));
+        refused("utf-8", page.as_bytes(), why);
+    }
+}
+
+/// What only the reader who knows no UTF-16 would load counts, also beside what everybody loads and may see.
+#[test]
+fn a_known_source_hides_no_other() {
+    let known = "https://i.shop.example/p/a8f3k2c97d1b4e6f55.png";
+    let other = "https://t.shop.example/o/b7e2m4x81q0z9w3k66.gif";
+    let page = format!("<p><img src=\"{known}\" width=300 height=200>");
+    let set = format!("<img srcset=\"{known} 1x, {other} 2x\" width=1 height=1>");
+    assert_eq!(set.len() % 2, 0, "whole letters of UTF-16");
+    passes("utf-16le", &wide(&page, UTF_16LE));
+    let both = [wide(&page, UTF_16LE), set.into_bytes()].concat();
+    refused("utf-16le", &both, Uninspectable::ReadingsDiffer);
 }
 
 fn letters() -> impl Strategy<Value = String> {

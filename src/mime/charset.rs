@@ -46,6 +46,8 @@ pub enum Form {
     Utf16Be,
     /// ISO-2022-JP (RFC 1468) with the half-width katakana of the WHATWG's.
     Iso2022Jp,
+    /// The same as Windows reads it: JIS Roman is ASCII, so that its yen is a backslash, which ends strings of CSS elsewhere.
+    Iso2022JpWindows,
     /// HZ-GB-2312 (RFC 1843).
     Hz,
     /// UTF-7 (RFC 2152).
@@ -198,6 +200,10 @@ impl Charsets {
         } else if !self.readings.iter().any(|known| known.form.of_octets()) {
             self.add(octets, false);
         }
+        let has = |octets: &[u8]| memchr::memmem::find(decoded, octets).is_some();
+        if self.holds(Form::Iso2022Jp) && has(b"\x1b(J") && has(b"\\") {
+            self.add(Form::Iso2022JpWindows, true);
+        }
         self.weigh_wide(decoded);
         if memchr::memchr(0, decoded).is_some() {
             for Reading { form, .. } in self.readings.clone() {
@@ -239,7 +245,7 @@ impl Form {
     fn shifts(self) -> Option<&'static [u8]> {
         match self {
             // Escape, and the shifts of other members of ISO 2022.
-            Self::Iso2022Jp => Some(b"\x1b\x0e\x0f"),
+            Self::Iso2022Jp | Self::Iso2022JpWindows => Some(b"\x1b\x0e\x0f"),
             Self::Hz => Some(b"~"),
             Self::Utf7 => Some(b"+"),
             Self::Octets(_) | Self::WithoutNul(_) | Self::Utf16Le | Self::Utf16Be => None,

@@ -25,12 +25,20 @@ pub(super) fn is_plain(raw: &[u8], drops_nul: bool) -> bool {
     mark_octets(raw) == 0 && !(drops_nul && raw.contains(&0))
 }
 
-/// The octets without a byte-order mark of UTF-16, and without NUL.
+/// The octets without a byte-order mark of UTF-16, and without NUL, which goes with the octet before it: in ASCII of two octets a
+/// letter all of them are written alike then.
 pub(super) fn octets(raw: &[u8], drops_nul: bool, text: &mut Text) {
-    for (at, octet) in raw.iter().enumerate().skip(mark_octets(raw)) {
+    let mut at = mark_octets(raw);
+    while let Some((octet, behind)) = raw.get(at..).and_then(<[u8]>::split_first) {
+        let dropped = match drops_nul {
+            true => behind.iter().take_while(|octet| **octet == 0).count(),
+            false => 0,
+        };
+        let end = at.saturating_add(1).saturating_add(dropped);
         if !drops_nul || *octet != 0 {
-            text.push_octets(&[*octet], at..at.saturating_add(1), State::Plain, false);
+            text.push_octets(&[*octet], at..end, State::Plain, false);
         }
+        at = end;
     }
 }
 
@@ -75,7 +83,11 @@ pub(super) fn utf_16(raw: &[u8], unit: fn([u8; 2]) -> u16, text: &mut Text) {
 /// ISO-2022-JP (RFC 1468), with half-width katakana (ESC ( I) as browsers read it. Every line ends in ASCII or Roman, and the
 /// text in ASCII: where one does not, some readers go back to ASCII and others do not. Of two escapes in a row browsers make
 /// U+FFFD, others nothing.
-pub(super) fn iso_2022_jp(raw: &[u8], text: &mut Text) -> Result<(), Uninspectable> {
+pub(super) fn iso_2022_jp(
+    raw: &[u8],
+    roman_is_ascii: bool,
+    text: &mut Text,
+) -> Result<(), Uninspectable> {
     let mut state = State::Plain;
     let mut at = 0;
     while let Some(rest) = raw.get(at..).filter(|rest| !rest.is_empty()) {
@@ -88,12 +100,13 @@ pub(super) fn iso_2022_jp(raw: &[u8], text: &mut Text) -> Result<(), Uninspectab
             }
             // No other set is shifted to, and NUL is dropped by some.
             ([0 | 0x0e | 0x0f | 0x80.., ..], _) => return Err(Uninspectable::Stateful),
-            ([octet, ..], State::Plain) => (char::from(*octet), 1),
-            ([octet, ..], State::Roman) => (roman(*octet), 1),
-            // Not in RFC 1468: a reader without this set goes on in ASCII, where these are tags, comments and quotes.
-            ([b'<' | b'>' | b'"' | b'\'' | b'&' | b'=', ..], State::Kana) => {
+            // Not in RFC 1468: a reader without this set goes on in ASCII, where these are marks of HTML and CSS.
+            ([b'<' | b'>' | b'"' | b'\'' | b'&' | b'=' | b'*' | b'\\', ..], State::Kana) => {
                 return Err(Uninspectable::Stateful);
             }
+            ([octet, ..], State::Plain) => (char::from(*octet), 1),
+            ([octet, ..], State::Roman) if roman_is_ascii => (char::from(*octet), 1),
+            ([octet, ..], State::Roman) => (roman(*octet), 1),
             ([octet @ 0x21..=0x5f, ..], State::Kana) => (kana(*octet), 1),
             ([lead @ 0x21..=0x7e, trail @ 0x21..=0x7e, ..], State::Double(_)) => {
                 (double(EUC_JP, *lead, *trail), 2)

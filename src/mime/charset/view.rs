@@ -166,7 +166,8 @@ impl<'a> View<'a> {
             }
             Form::Utf16Le => decode::utf_16(raw, u16::from_le_bytes, &mut text),
             Form::Utf16Be => decode::utf_16(raw, u16::from_be_bytes, &mut text),
-            Form::Iso2022Jp => decode::iso_2022_jp(raw, &mut text)?,
+            Form::Iso2022Jp => decode::iso_2022_jp(raw, false, &mut text)?,
+            Form::Iso2022JpWindows => decode::iso_2022_jp(raw, true, &mut text)?,
             Form::Hz => decode::hz(raw, &mut text)?,
             Form::Utf7 => decode::utf_7(raw, &mut text)?,
         }
@@ -224,7 +225,9 @@ impl<'a> View<'a> {
             Form::Utf16Le | Form::Utf16Be if raw.start % 2 != 0 => None,
             Form::Utf16Le => Some((raw, decode::in_utf_16(replacement, u16::to_le_bytes)?)),
             Form::Utf16Be => Some((raw, decode::in_utf_16(replacement, u16::to_be_bytes)?)),
-            Form::Iso2022Jp => self.in_iso_2022_jp(replacement, start, end),
+            Form::Iso2022Jp | Form::Iso2022JpWindows => {
+                self.in_iso_2022_jp(replacement, start, end)
+            }
             Form::Hz => Some((raw, decode::in_hz(replacement, start.state, end.state)?)),
             Form::Utf7 => self.in_utf_7(replacement, raw),
         }

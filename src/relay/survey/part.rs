@@ -151,14 +151,9 @@ impl Reader<'_> {
                 reading.blind = Some(Uninspectable::TokenLimit);
                 return;
             }
-            let view = match View::new(read.form, octets) {
-                Ok(view) => view,
-                // Nobody's page: that it cannot be followed hides nothing.
-                Err(_) if !read.sure => continue,
-                Err(_) => {
-                    reading.blind = Some(Uninspectable::Charset);
-                    continue;
-                }
+            let Ok(view) = View::new(read.form, octets) else {
+                reading.blind = Some(Uninspectable::Charset);
+                continue;
             };
             let examined = pixel::examine_at(
                 view.octets(),
@@ -266,9 +261,8 @@ impl Reading {
             self.links.retain(|link| seen.contains(link));
             self.seen.extend(examination.seen);
             self.spread.extend(examination.spread);
-        }
-        if !sure {
-            self.without_known(&mut examination.findings);
+        } else if self.loads_all(&examination.seen) {
+            self.without_acquitted(&mut examination.findings);
         }
         if !known.agrees(encoding, &examination.findings, sure, nuls) {
             // Everything that any reading finds counts; no edit would be right in all of them.
@@ -277,19 +271,18 @@ impl Reading {
             self.findings.extend(beyond);
         }
     }
-}
 
-impl Reading {
-    /// Takes out of the findings of a reading that is not sure what tells nothing new: a URL that every client loads, and in which the
-    /// sure readings found nothing to take out.
-    fn without_known(&self, findings: &mut Vec<Finding>) {
+    /// Whether the sure readings load every URL that another one does.
+    fn loads_all(&self, theirs: &[(Slot, String)]) -> bool {
         let loaded: BTreeSet<&str> = self.seen.iter().map(|(_, url)| url.as_str()).collect();
+        theirs.iter().all(|(_, url)| loaded.contains(url.as_str()))
+    }
+
+    /// Takes out the findings in whose URL the sure readings, which load it, found nothing to take out.
+    fn without_acquitted(&self, findings: &mut Vec<Finding>) {
         let found = self.findings.iter().map(|finding| finding.url.as_str());
         let found: BTreeSet<&str> = found.collect();
-        findings.retain(|finding| {
-            let url = finding.url.as_str();
-            !loaded.contains(url) || found.contains(url)
-        });
+        findings.retain(|finding| found.contains(finding.url.as_str()));
     }
 }
 

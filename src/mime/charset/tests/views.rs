@@ -264,7 +264,7 @@ fn a_patchwork_is_not_followed_for_ever() {
 fn octets_are_edited_where_they_stand() {
     assert_eq!(
         edited(WithoutNul(UTF_8), b"\xff\xfe<\0b\0>\0x\0", "<b>", "").unwrap(),
-        b"\xff\xfe\0x\0"
+        b"\xff\xfex\0"
     );
     assert_eq!(
         edited(Octets(UTF_8), b"\xff\xfe<b>x", "<b>", "").unwrap(),
